@@ -1,0 +1,1 @@
+"""Images: read, write, resize; see read.py, write.py, resize.py."""
