@@ -1,0 +1,231 @@
+"""The one way out: a Picture becomes the bytes of a file, and a file appears whole or not at all.
+
+Every output carries an sRGB profile, and the same picture gives the same bytes on every run.
+"""
+
+import os
+import secrets
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from impasto.errors import OutputError, SettingsError
+from impasto.images.color import srgb_profile
+from impasto.images.metadata import PNG_KEYWORD, check_metadata, xmp_packet
+from impasto.images.picture import Picture
+from impasto.images.source import file_path
+
+_FORMATS = {
+    ".avif": "AVIF",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+
+# What the encoders take; AVIF could be larger, but its decoder would then refuse the file.
+_MAX_SIDE_PX = {"AVIF": 32768, "JPEG": 65500, "WEBP": 16383}
+
+# One APP1 segment of a JPEG file: 65535 less its length field and the 29 bytes that mark it as XMP.
+_MAX_JPEG_XMP_BYTES = 65533 - 29
+
+_TIFF_XMP_TAG = 700
+
+_ENCODER_ERRORS = (MemoryError, OSError, OverflowError, RuntimeError, SyntaxError, ValueError)
+
+
+def output_formats() -> tuple[str, ...]:
+    """The extensions that can be written, sorted, in lower case and with their dot."""
+    return tuple(sorted(_FORMATS))
+
+
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that `write` could not write to; call it before a long computation.
+
+    Args:
+        path: where the picture shall go.
+
+    Raises:
+        OutputError: an unknown extension, a folder, a device, a missing or unwritable parent folder, or an
+            existing file that is protected against writing.
+    """
+    _checked_target(path)
+
+
+def write(
+    picture: Picture,
+    path: str | os.PathLike[str],
+    *,
+    metadata: str | None = None,
+    quality: int = 95,
+) -> Path:
+    """Write a picture as the format of its extension, with the sRGB profile; whole or not at all.
+
+    It is written next to its destination and then takes its place in one step, so a full disk or an
+    interruption leaves an existing file as it was. A symbolic link stays, and the file it points to is
+    replaced.
+
+    Args:
+        picture: what to write.
+        path: ends in one of `output_formats`; an existing file is replaced and keeps its permissions.
+        metadata: a string, the recipe as JSON, to be read back by `read_metadata`.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+
+    Returns:
+        The path as given.
+
+    Raises:
+        OutputError: see `check_destination` and `encode`; or the disk is full, or the write failed otherwise.
+        SettingsError: ``quality`` is out of bounds.
+    """
+    target = _checked_target(path)
+    data = encode(picture, file_path(path).suffix, metadata=metadata, quality=quality)
+    # Its name is short because the destination's may already be as long as the system allows. Opened like any
+    # new file, not by tempfile, so that the permissions follow the user's umask.
+    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                temporary.chmod(target.stat().st_mode & 0o7777)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {str(path)!r} ({len(data)} bytes): {error.strerror or error}; nothing was "
+            "changed; free some space or choose another folder"
+        ) from error
+    return file_path(path)
+
+
+def encode(picture: Picture, format: str, *, metadata: str | None = None, quality: int = 95) -> bytes:  # noqa: A002
+    """The bytes of a picture file; the same arguments give the same bytes.
+
+    Values are rounded to 8 bits. Alpha is kept by PNG and TIFF, and by WebP and AVIF unless it is opaque all
+    over; JPEG has none, so the picture is laid on white. JPEG and AVIF keep the full colour resolution
+    (4:4:4); lossy WebP halves it, the format knows no other.
+
+    Args:
+        picture: what to encode; values outside [0, 1] are clamped.
+        format: one of `output_formats`, in any case, with or without the dot.
+        metadata: a string, the recipe as JSON, to be read back by `read_metadata`. JPEG holds about 65,000
+            bytes.
+        quality: of JPEG, WebP and AVIF, 1 to 100; PNG and TIFF are lossless.
+
+    Returns:
+        The whole file.
+
+    Raises:
+        OutputError: an unknown format, a side longer than the format allows, pixels that are not finite, or
+            metadata that the format cannot hold.
+        SettingsError: ``quality`` is out of bounds.
+    """
+    kind = _format_of(f".{format.lower().removeprefix('.')}", repr(format))
+    if not 1 <= quality <= 100:
+        raise SettingsError(f"quality is {quality}, but 1 to 100 is allowed; 95 hardly shows")
+    longest = max(picture.height, picture.width)
+    if longest > _MAX_SIDE_PX.get(kind, longest):
+        raise OutputError(
+            f"{kind} holds at most {_MAX_SIDE_PX[kind]} px on a side, but the picture is "
+            f"{picture.width}x{picture.height} px; write a PNG or TIFF, or make it smaller"
+        )
+    options: dict[str, object] = {"icc_profile": srgb_profile()}
+    match kind:
+        case "JPEG":
+            options |= {"quality": quality, "subsampling": "4:4:4"}
+        case "WEBP":
+            # exact: the colour of transparent pixels stays, as in the other formats
+            options |= {"quality": quality, "method": 4, "exact": True}
+        case "AVIF":
+            # Left to itself the encoder counts the cores, and the bytes would depend on the machine.
+            options |= {"quality": quality, "subsampling": "4:4:4", "autotiling": False, "max_threads": 8}
+        case "TIFF":
+            options |= {"compression": "tiff_adobe_deflate"}
+    if metadata is not None:
+        options |= _metadata_options(metadata, kind)
+
+    buffer = BytesIO()
+    try:
+        Image.fromarray(_quantize(picture, keep_alpha=kind != "JPEG")).save(buffer, format=kind, **options)
+    except _ENCODER_ERRORS as error:
+        raise OutputError(
+            f"cannot encode {picture.width}x{picture.height} px as {kind} ({error}); "
+            "write a PNG or make it smaller"
+        ) from error
+    return buffer.getvalue()
+
+
+def _metadata_options(metadata: str, kind: str) -> dict[str, object]:
+    """The encoder's options that carry the metadata."""
+    check_metadata(metadata)
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt(PNG_KEYWORD, metadata)
+        return {"pnginfo": chunks}
+    packet = xmp_packet(metadata)
+    if kind == "JPEG" and len(packet) > _MAX_JPEG_XMP_BYTES:
+        raise OutputError(
+            f"the metadata need {len(packet)} bytes, but JPEG holds at most {_MAX_JPEG_XMP_BYTES}; "
+            "write a PNG"
+        )
+    return {"tiffinfo": {_TIFF_XMP_TAG: packet}} if kind == "TIFF" else {"xmp": packet}
+
+
+def _quantize(picture: Picture, *, keep_alpha: bool) -> NDArray[np.uint8]:
+    """8-bit RGB or RGBA ``(h, w, 3 | 4)``; without ``keep_alpha`` the picture is laid on white."""
+    pixels = picture.pixels.detach().cpu().float()
+    if not bool(torch.isfinite(pixels).all()):
+        raise OutputError("the picture has NaN or infinite pixels, but [0, 1] is allowed; compute it again")
+    if picture.alpha is not None:
+        alpha = picture.alpha.detach().cpu().float()
+        pixels = torch.cat([pixels, alpha]) if keep_alpha else pixels * alpha + (1.0 - alpha)
+    levels = pixels.clamp(0.0, 1.0).mul_(255.0).round_().byte()
+    values: NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().numpy()
+    return values
+
+
+def _format_of(extension: str, shown: str) -> str:
+    """Pillow's name of the format of an extension."""
+    if extension not in _FORMATS:
+        raise OutputError(
+            f"cannot write {shown}: {extension!r} is no output format; "
+            f"use one of {', '.join(output_formats())}"
+        )
+    return _FORMATS[extension]
+
+
+def _checked_target(path: str | os.PathLike[str]) -> Path:
+    """The file that will be replaced: the path with its symbolic links followed, found to be writable."""
+    shown = repr(str(file_path(path)))
+    _format_of(file_path(path).suffix.lower(), shown)
+    try:
+        target = Path(os.path.realpath(file_path(path)))
+        folder = target.parent
+        if target.is_dir():
+            raise OutputError(f"cannot write {shown}: it is a folder; give the path of a file")
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {shown}: there is no folder {str(folder)!r}; create it first")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(
+                f"cannot write {shown}: there is no permission to write in {str(folder)!r}; "
+                "choose another folder"
+            )
+        if target.exists() and not (target.is_file() and os.access(target, os.W_OK)):
+            raise OutputError(
+                f"cannot write {shown}: what is there is protected against writing or not a regular file; "
+                "choose another name"
+            )
+    except (OSError, ValueError) as error:  # a name too long, a null byte
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {shown}: {reason}; choose another name") from error
+    return target
