@@ -1,1 +1,76 @@
-"""impasto."""
+"""impasto puts the style of one picture onto the content of another.
+
+    import impasto
+    result = impasto.stylize("photo.jpg", "painting.jpg", image_size=512)
+    result.save("out.png")
+
+Everything public is listed in ``__all__`` and loaded when first used: importing impasto does not import PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from impasto.api import read_recipe, rerun, stylize
+    from impasto.engines.base import Stylization
+    from impasto.errors import (
+        DivergedError,
+        EngineError,
+        ImageTooSmallError,
+        ImpastoError,
+        InputError,
+        MissingExtraError,
+        OutOfMemoryError,
+        OutputError,
+        SettingsError,
+        UnreadableImageError,
+        WeightsError,
+    )
+    from impasto.images import Picture
+    from impasto.progress import Cancelled, CancelToken, Progress
+    from impasto.recipe import Recipe
+    from impasto.settings import OptimizeSettings
+
+__all__ = [
+    "CancelToken",
+    "Cancelled",
+    "DivergedError",
+    "EngineError",
+    "ImageTooSmallError",
+    "ImpastoError",
+    "InputError",
+    "MissingExtraError",
+    "OptimizeSettings",
+    "OutOfMemoryError",
+    "OutputError",
+    "Picture",
+    "Progress",
+    "Recipe",
+    "SettingsError",
+    "Stylization",
+    "UnreadableImageError",
+    "WeightsError",
+    "read_recipe",
+    "rerun",
+    "stylize",
+]
+
+_HOMES = {
+    "impasto.api": ("read_recipe", "rerun", "stylize"),
+    "impasto.engines.base": ("Stylization",),
+    "impasto.images": ("Picture",),
+    "impasto.progress": ("CancelToken", "Cancelled", "Progress"),
+    "impasto.recipe": ("Recipe",),
+    "impasto.settings": ("OptimizeSettings",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF.get(name, "impasto.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

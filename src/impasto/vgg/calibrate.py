@@ -7,10 +7,12 @@ Source: Gatys, Ecker, Bethge, CVPR 2016, section 2 (unit mean over images); Lee,
 natural images", IJCV 2001 (dead leaves). Gatys et al. average over ImageNet; we over one artificial picture.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
-from impasto.vgg.layers import LAYERS
+from impasto.settings import LAYERS
 from impasto.vgg.network import VGG19
 from impasto.vgg.weights import VGGWeights
 
@@ -32,6 +34,15 @@ def dead_leaves(size_px: int = 224, *, leaves: int = 1500, seed: int = 0) -> Ten
         box = picture[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         box[:, inside] = colour[:, None]
     return picture[None]
+
+
+#: What :func:`measure_scales` finds for the packaged weights; a test makes them again.
+PACKAGED_SCALES: Final = {
+    "relu1_1": 0.05537, "relu1_2": 0.01164, "relu2_1": 0.008209, "relu2_2": 0.007382,
+    "relu3_1": 0.006295, "relu3_2": 0.005494, "relu3_3": 0.002609, "relu3_4": 0.001692,
+    "relu4_1": 0.001675, "relu4_2": 0.002621, "relu4_3": 0.005036, "relu4_4": 0.02447,
+    "relu5_1": 0.02284, "relu5_2": 0.05406, "relu5_3": 0.1671, "relu5_4": 1.064,
+}  # fmt: skip
 
 
 def measure_scales(weights: VGGWeights) -> dict[str, float]:

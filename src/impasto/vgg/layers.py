@@ -4,50 +4,36 @@ Holds no weights and computes nothing.
 Source: Simonyan, Zisserman, "Very Deep Convolutional Networks", ICLR 2015, table 1, column E.
 """
 
-from typing import Final, Literal, get_args
+from collections.abc import Iterable
+from typing import Final
 
-from impasto.errors import SettingsError
+from impasto.settings import LAYERS
 
-Pooling = Literal["max", "average", "l2"]
-
-#: Output channels of each convolution, block by block.
-BLOCKS: Final = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
-
-#: ``conv1_1 … conv5_4`` in order, each with its input and output channels.
-CONVOLUTIONS: Final[dict[str, tuple[int, int]]] = {}
-_channels = 3
-for _block, _widths in enumerate(BLOCKS, start=1):
-    for _index, _width in enumerate(_widths, start=1):
-        CONVOLUTIONS[f"conv{_block}_{_index}"] = (_channels, _width)
-        _channels = _width
-
-#: The activations that can be asked for: ``relu1_1 … relu5_4``.
-LAYERS: Final = tuple(name.replace("conv", "relu") for name in CONVOLUTIONS)
-
-POOLINGS: Final = get_args(Pooling)
+_WIDTHS: Final = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 
 
-def check_layer(name: str) -> str:
-    """Return ``name`` if VGG-19 has that activation.
-
-    Raises:
-        SettingsError: it has not; the message lists those it has.
-    """
-    if name not in LAYERS:
-        raise SettingsError(f"no layer named {name!r}; VGG-19 has {', '.join(LAYERS)}")
-    return name
-
-
-def deepest(layers: tuple[str, ...]) -> str:
-    """Return the layer of ``layers`` that lies deepest in the network."""
-    return max((check_layer(name) for name in layers), key=LAYERS.index)
+def block(layer: str) -> int:
+    """Return which of the five blocks the layer lies in, from 1."""
+    return int(layer[4])
 
 
 def channels(layer: str) -> int:
-    """Return how many channels the activation has."""
-    return CONVOLUTIONS[check_layer(layer).replace("relu", "conv")][1]
+    """Return how many channels the layer has."""
+    return _WIDTHS[block(layer)]
 
 
 def stride(layer: str) -> int:
-    """Return how many pixels of the picture one position of the activation stands for, per side."""
-    return int(2 ** (int(check_layer(layer)[4]) - 1))
+    """Return how many pixels of the picture, per side, one position of the layer stands for."""
+    return 1 << (block(layer) - 1)
+
+
+def up_to(layers: Iterable[str]) -> tuple[str, ...]:
+    """Return every layer from the first to the deepest of ``layers``."""
+    return LAYERS[: max(LAYERS.index(layer) for layer in layers) + 1]
+
+
+#: The convolution before each activation: its name, input and output channels.
+CONVOLUTIONS: Final[dict[str, tuple[str, int, int]]] = {
+    layer: (layer.replace("relu", "conv"), 3 if before is None else channels(before), channels(layer))
+    for before, layer in zip((None, *LAYERS), LAYERS, strict=False)
+}

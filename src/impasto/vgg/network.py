@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.vgg.layers import CONVOLUTIONS, LAYERS, Pooling, deepest
+from impasto.settings import Pooling
+from impasto.vgg.layers import CONVOLUTIONS, block, up_to
 from impasto.vgg.weights import VGGWeights
 
 #: Average and L2 pooling shrink or grow activations; these factors give max pooling's mean back
@@ -77,8 +78,7 @@ class VGG19:
         self.forward_convs: dict[str, _Convolve] = {}
         self.backward_convs: dict[str, _Convolve] = {}
         before = 1.0
-        for name in CONVOLUTIONS:
-            layer = name.replace("conv", "relu")
+        for layer, (name, _, _) in CONVOLUTIONS.items():
             after = scales.get(layer, 1.0)
             # relu(s·x) = s·relu(x), so the scales fold into the kernels: exact, and free at run time.
             weight = weights.tensors[f"{name}.weight"].to(device) * (after / before)
@@ -86,7 +86,7 @@ class VGG19:
             before = after
             turned = weight.flip(2, 3).transpose(0, 1)
             # The picture comes padded by one replicated pixel: the paper's zero padding would frame the result.
-            padding = 0 if name == "conv1_1" else 1
+            padding = 0 if layer == "relu1_1" else 1
             self.forward_convs[layer] = _Convolution(self._cast(weight), bias.to(dtype), padding=padding, relu=True)
             self.backward_convs[layer] = _Convolution(self._cast(turned), None, padding=2 - padding, relu=False)
 
@@ -115,9 +115,8 @@ class _Features(torch.autograd.Function):
         x = x.to(net.dtype).contiguous(memory_format=torch.channels_last)
         kept: list[Tensor] = []  # every ReLU's output, and before each block what the pooling's backward needs
         taps: dict[str, Tensor] = {}
-        last = deepest(layers)
-        for layer in LAYERS[: LAYERS.index(last) + 1]:
-            if layer.endswith("_1") and layer != "relu1_1":
+        for layer in up_to(layers):
+            if _follows_pooling(layer):
                 x, routing = _pool(x, net.pooling)
                 kept.append(routing)
             x = net.forward_convs[layer](x)
@@ -136,7 +135,7 @@ class _Features(torch.autograd.Function):
         kept = list(ctx.saved_tensors)
         wanted = dict(zip(ctx.layers, grads, strict=True))
         grad: Tensor | None = None  # None as long as no loss reads this layer or a deeper one
-        for layer in reversed(LAYERS[: LAYERS.index(deepest(ctx.layers)) + 1]):
+        for layer in reversed(up_to(ctx.layers)):
             activation = kept.pop()
             tap = wanted.get(layer)
             if tap is not None:
@@ -145,11 +144,15 @@ class _Features(torch.autograd.Function):
             if grad is not None:
                 grad = torch.ops.aten.threshold_backward(grad, activation, 0)
                 grad = net.backward_convs[layer](grad)
-            if layer.endswith("_1") and layer != "relu1_1":
+            if _follows_pooling(layer):
                 routing = kept.pop()
                 if grad is not None:
                     grad = _pool_backward(grad, kept[-1], routing, net.pooling)
         return None if grad is None else _unpad_replicate(grad.float()), None, None
+
+
+def _follows_pooling(layer: str) -> bool:
+    return layer.endswith("_1") and block(layer) > 1
 
 
 def _pool(x: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,103 @@
+"""``impasto info``: what a picture was made of, from the recipe inside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 — typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli.terminal import printable
+from impasto.settings import OptimizeSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from impasto.recipe import Recipe, Source
+
+
+def info(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", show_default=False, help="a picture that impasto wrote")
+    ],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="write the recipe to stdout, as JSON")] = False,
+) -> None:
+    """Show what a picture was made of: its inputs, settings, scales, losses and environment."""
+    from impasto import api
+
+    recipe = api.read_recipe(file)
+    if json:
+        typer.echo(recipe.to_json())
+        return
+    from rich.console import Console
+
+    # A pipe has no width to fit into; 80 columns would cut lines that a grep looks for.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    for title, table in _tables(recipe):
+        console.print(f"[bold]{title}[/bold]")
+        console.print(table)
+
+
+def _tables(recipe: Recipe) -> list[tuple[str, Table]]:
+    """Each part of a recipe with its title."""
+    inputs = [("content", _source(recipe.content)), *(("style", _source(style)) for style in recipe.styles)]
+    if recipe.init:
+        inputs.append(("init", _source(recipe.init)))
+    scales = [(f"{scale.width}×{scale.height}", f"{scale.steps} steps") for scale in recipe.scales]
+    losses = [(name, f"{loss:.4g}") for name, loss in recipe.terms.items()]
+    environment = [(name, str(value)) for name, value in recipe.environment.model_dump().items()]
+    weights = ("weights", f"{recipe.weights.source}  {_short(recipe.weights.sha256)}")
+    return [
+        ("inputs", _table(inputs)),
+        (f"settings of engine {printable(recipe.engine)}", _settings(recipe)),
+        ("scales", _table(scales)),
+        ("loss by term", _table([*losses, ("sum", f"{recipe.loss:.4g}")])),
+        ("environment", _table([*environment, weights])),
+    ]
+
+
+def _table(rows: list[tuple[str, str]]) -> Table:
+    """Names and values in two columns; they come from a file and can neither colour nor steer."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(Text(f"  {printable(name)}"), Text(printable(value), overflow="fold"))
+    return table
+
+
+def _settings(recipe: Recipe) -> Table:
+    """The settings; one that differs from its default is bold and has the default behind it."""
+    from rich.text import Text
+
+    table = _table([])
+    defaults = OptimizeSettings.of().model_dump(mode="json") if recipe.engine == "optimize" else {}
+    for name, value in recipe.settings.items():
+        differs = name in defaults and value != defaults[name]
+        style = "bold" if differs else ""
+        note = f"default {_value(defaults[name])}" if differs else ""
+        table.add_row(
+            Text(f"  {printable(name)}", style), Text(_value(value), style, overflow="fold"), Text(note)
+        )
+    return table
+
+
+def _value(value: object) -> str:
+    """A setting as one would type it on the command line."""
+    if isinstance(value, dict):
+        return ",".join(_value(name if weight == 1 else f"{name}={weight}") for name, weight in value.items())
+    if isinstance(value, list):
+        return ",".join(_value(entry) for entry in value)
+    return "–" if value is None else printable(str(value))
+
+
+def _source(source: Source) -> str:
+    return f"{source.name}  {source.width}×{source.height}  {_short(source.sha256)}"
+
+
+def _short(sha256: str) -> str:
+    """Enough of a hash to tell two files apart by eye."""
+    return f"sha256 {sha256[:12]}"

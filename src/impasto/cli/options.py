@@ -1,0 +1,145 @@
+"""Options of a command made from a settings model: names, types, bounds, defaults and help are read from it.
+
+Values stay strings here, except that lists are split at their commas: what is allowed is checked in one
+place, :meth:`impasto.settings.OptimizeSettings.of`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
+
+import typer
+from pydantic import BaseModel
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: In which panel of ``--help`` a setting stands; a test holds that every setting has one.
+PANELS: Final = {
+    "image_size": "Picture",
+    "content_weight": "Picture",
+    "content_layers": "Picture",
+    "tv_weight": "Picture",
+    "init": "Picture",
+    "seed": "Picture",
+    "style_weight": "Style",
+    "style_weights": "Style",
+    "style_scale": "Style",
+    "style_loss": "Style",
+    "layers": "Style",
+    "steps": "Solver",
+    "scales": "Solver",
+    "time_budget": "Solver",
+    "optimizer": "Solver",
+    "learning_rate": "Solver",
+    "pooling": "Solver",
+    "device": "Machine",
+    "dtype": "Machine",
+    "vgg_weights": "Machine",
+}
+
+_MAX_INT64: Final = 2**63 - 1
+
+_WORDS: Final = {"integer": "INT", "number": "NUMBER", "string": "TEXT"}
+
+
+def with_settings(model: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command that takes ``**settings`` one option for every field of ``model``.
+
+    An option that is not given arrives as ``None``: to an engine, left out and set to the default may differ.
+    """
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        own = list(inspect.signature(command).parameters.values())
+        arguments = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
+        options = [p for p in own if p.kind is p.KEYWORD_ONLY]
+        parameters = [*arguments, *_parameters(model), *options]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what typer reads
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def given_settings(model: type[BaseModel], values: Mapping[str, str | None]) -> dict[str, Any]:
+    """The settings that were given on the command line, lists split at their commas, not yet checked."""
+    fields = _fields(model)
+    return {
+        name: [part.strip() for part in value.split(",")] if fields[name].get("type") == "array" else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _parameters(model: type[BaseModel]) -> list[inspect.Parameter]:
+    """One option for every field, in the order of the panels."""
+    fields = _fields(model)
+    panels = list(dict.fromkeys(PANELS.values()))
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    f"--{name.replace('_', '-')}",
+                    metavar=_metavar(fields[name]),
+                    help=_help(fields[name]),
+                    rich_help_panel=PANELS[name],
+                    show_default=False,
+                ),
+            ],
+        )
+        for name in sorted(fields, key=lambda name: (panels.index(PANELS[name]), list(PANELS).index(name)))
+    ]
+
+
+def _fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """The model's fields as JSON schema; one that may be None is described by its other type."""
+    described: dict[str, dict[str, Any]] = {}
+    for name, field in model.model_json_schema()["properties"].items():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind["type"] != "null"]
+        described[name] = {**field, **kinds[0]} if kinds else field
+    return described
+
+
+def _metavar(field: dict[str, Any]) -> str:
+    """What stands behind the option's name: ``INT``, ``max|average|l2``, ``INT,INT,…``."""
+    if "enum" in field:
+        return "|".join(field["enum"])
+    if field["type"] == "array":
+        word = _WORDS[field["items"]["type"]]
+        return f"{word},{word},…"
+    return "LAYER,LAYER=WEIGHT,…" if field["type"] == "object" else _WORDS[field["type"]]
+
+
+def _help(field: dict[str, Any]) -> str:
+    """The field's description with its bounds and its default, as rich markup."""
+    notes = [note for note in (_bounds(field), _default(field)) if note]
+    text = str(field["description"]).replace("[", r"\[")
+    return f"{text} [dim]({'; '.join(notes)})[/dim]" if notes else text
+
+
+def _bounds(field: dict[str, Any]) -> str:
+    """``16 to 512``, ``at least 0``, ``above 0, at most 1``, or nothing."""
+    bounds = field.get("items") or field.get("additionalProperties") or field
+    if bounds.get("maximum") == _MAX_INT64:  # the type's own bound; nobody chooses by it
+        bounds = {key: value for key, value in bounds.items() if key != "maximum"}
+    if "minimum" in bounds and "maximum" in bounds:
+        return f"{bounds['minimum']} to {bounds['maximum']}"
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    return ", ".join(f"{word} {bounds[key]:g}" for key, word in words.items() if key in bounds)
+
+
+def _default(field: dict[str, Any]) -> str:
+    """``default 512``; nothing where the description has to say what happens when it is left out."""
+    default = field["default"]
+    if isinstance(default, dict):
+        default = ", ".join(name if weight == 1 else f"{name}={weight:g}" for name, weight in default.items())
+    return "" if default is None else f"default {default}"

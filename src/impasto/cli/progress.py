@@ -1,0 +1,81 @@
+"""Shows a run's progress: a bar on a terminal, a line per scale elsewhere, nothing when asked to be quiet."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from impasto.cli.terminal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from impasto.progress import CancelToken, Progress
+
+    Show = Callable[[Progress], None]
+
+
+@contextmanager
+def progress_on_stderr(*, quiet: bool, token: CancelToken) -> Iterator[Show]:
+    """Give the function that shows a step of a run, in the way that fits where stderr goes."""
+    if quiet:
+        yield lambda progress: None  # noqa: ARG005
+    elif sys.stderr.isatty():
+        with _bar(token) as show:
+            yield show
+    else:
+        yield _lines()
+
+
+def _lines() -> Show:
+    """One line when a scale begins: enough for a log file."""
+    last = 0
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if progress.scale != last:
+            last = progress.scale
+            say(f"{_where(progress)}: {progress.steps} steps, loss {progress.loss:.4g}")
+
+    return show
+
+
+@contextmanager
+def _bar(token: CancelToken) -> Iterator[Show]:
+    """A bar that disappears when the run ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("[dim]{task.fields[numbers]}[/dim]"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None, numbers="")
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                total=1.0,
+                completed=progress.fraction,
+                description="stopping" if token.stopped else _where(progress),
+                numbers=f"loss {progress.loss:.4g}  {duration(progress.eta_s)} left",
+            )
+
+        yield show
+
+
+def _where(progress: Progress) -> str:
+    return f"scale {progress.scale}/{progress.scales} {progress.width}×{progress.height}"
+
+
+def duration(seconds: float) -> str:
+    """``0:07``, ``12:30``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,140 @@
+"""Runs a computation that can be watched and interrupted, and writes what it gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from impasto.cli.preview import Preview
+from impasto.cli.progress import duration, progress_on_stderr
+from impasto.cli.terminal import say, warnings_so_far
+from impasto.errors import InputError
+from impasto.progress import Cancelled, CancelToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import FrameType
+
+    from impasto.engines.base import OnProgress, Stylization
+    from impasto.progress import Progress
+
+    Compute = Callable[[OnProgress, CancelToken], Stylization]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a picture is computed and written: the options that ``stylize`` and ``rerun`` share."""
+
+    output: Path
+    quality: int = 95
+    metadata: bool = True
+    quiet: bool = False
+    save_every: int | None = None
+    keep_on_interrupt: bool = False
+
+    def __call__(self, compute: Compute) -> Stylization:
+        """Compute and write, or leave nothing behind.
+
+        Raises:
+            typer.Exit: the run was cancelled; 128 plus the signal's number.
+        """
+        token = CancelToken()
+        preview = Preview(self.output, self.save_every) if self.save_every else None
+        leftover = preview.path if preview else None
+        with _signals(token, keep=self.keep_on_interrupt, leftover=leftover) as signals:
+            try:
+                with preview or nullcontext():
+                    stylization = self._computed(compute, token, preview)
+            except Cancelled:
+                say("cancelled; nothing was written")
+                raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
+        if not self.quiet:
+            if stylization.stopped_early:
+                reason = "interrupted" if token.stopped else "the time is up"
+                say(f"{reason}: the picture is as far as it had come")
+            size = f"{stylization.picture.width}×{stylization.picture.height} px"
+            say(f"{self.output}: {size} in {duration(stylization.timings['total'])}")
+        return stylization
+
+    def _computed(self, compute: Compute, token: CancelToken, preview: Preview | None) -> Stylization:
+        """Compute under the progress display, and write."""
+        with progress_on_stderr(quiet=self.quiet, token=token) as show:
+
+            def on_progress(progress: Progress) -> None:
+                show(progress)
+                if preview:
+                    preview.update(progress)
+
+            stylization = compute(on_progress, token)
+        token.check()  # an interruption during the last step
+        stylization.save(self.output, metadata=self.metadata, quality=self.quality)
+        return stylization
+
+
+@contextmanager
+def _signals(token: CancelToken, *, keep: bool, leftover: Path | None) -> Iterator[list[int]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to the run, and a second one into an end at once.
+
+    Gives the list of the signals that came.
+    """
+    came: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if came:
+            if leftover:
+                leftover.unlink(missing_ok=True)
+            if os.isatty(2):
+                # The bar has hidden the cursor. Not by sys.stderr, which may be in the middle of a write.
+                os.write(2, b"\x1b[?25h\n")
+            os._exit(128 + number)
+        came.append(number)
+        if keep and number == signal.SIGINT:
+            token.stop()
+        else:
+            token.cancel()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def refuse_overwriting(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is one of the inputs.
+
+    Raises:
+        InputError: they are the same file, whatever their names.
+    """
+    for path in inputs:
+        # os.path, because it takes a name that the system does not allow for one that is not there.
+        if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):  # noqa: PTH110, PTH121
+            raise InputError(f"the output {str(output)!r} is also an input; give another name with --output")
+
+
+def summary(stylization: Stylization, output: Path) -> dict[str, object]:
+    """What ``--json`` says about a picture that was written."""
+    losses: dict[int, list[float]] = {}
+    for point in stylization.trace:
+        losses.setdefault(point.scale_px, []).append(point.loss)
+    return {
+        "output": str(output),
+        "width": stylization.picture.width,
+        "height": stylization.picture.height,
+        "recipe": stylization.recipe.model_dump(mode="json"),
+        "trace": [
+            {"scale_px": scale, "first": values[0], "last": values[-1], "minimum": min(values)}
+            for scale, values in losses.items()
+        ],
+        "timings": dict(stylization.timings),
+        "peak_memory_mb": stylization.peak_memory_mb,
+        "stopped_early": stylization.stopped_early,
+        "warnings": warnings_so_far(),
+    }

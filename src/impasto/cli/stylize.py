@@ -1,0 +1,102 @@
+"""``impasto stylize``: the style of one picture, or of several, on the content of another."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from impasto.cli.options import given_settings, with_settings
+from impasto.cli.run import Run, refuse_overwriting, summary
+from impasto.cli.terminal import print_json
+from impasto.settings import OptimizeSettings
+
+if TYPE_CHECKING:
+    from impasto.engines.base import OnProgress, Stylization
+    from impasto.progress import CancelToken
+
+_OUTPUT = "Output"
+
+
+@with_settings(OptimizeSettings)
+def stylize(
+    content: Annotated[
+        Path, typer.Argument(metavar="CONTENT", show_default=False, help="the picture to paint")
+    ],
+    style: Annotated[
+        list[Path],
+        typer.Argument(metavar="STYLE", show_default=False, help="the pictures whose style is taken"),
+    ],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+            help="where the picture goes; the extension decides the format; a file of that name is replaced",
+        ),
+    ],
+    metadata: Annotated[
+        Literal["recipe", "none"],
+        typer.Option(
+            rich_help_panel=_OUTPUT, help="what goes into the file; info and rerun need the recipe"
+        ),
+    ] = "recipe",
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, rich_help_panel=_OUTPUT, help="of JPEG, WebP and AVIF")
+    ] = 95,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+            help="every so many steps, write the picture so far beside FILE, with .preview before the "
+            "extension; it is removed at the end",
+        ),
+    ] = None,
+    keep_on_interrupt: Annotated[
+        bool,
+        typer.Option(
+            "--keep-on-interrupt", rich_help_panel=_OUTPUT, help="Ctrl-C ends early and keeps the picture"
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", rich_help_panel=_OUTPUT, help="show only warnings and errors")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="write what was done to stdout, as JSON")
+    ] = False,
+    **settings: str | None,
+) -> None:
+    """Put the style of one picture, or of several, onto the content of another.
+
+    [dim]impasto stylize photo.jpg painting.jpg -o out.png[/dim]
+
+    Values with commas are lists: --style-weights 1,0.5 --scales 128,256 --layers relu1_1,relu4_1=0.5
+    """
+    given = OptimizeSettings.of(**given_settings(OptimizeSettings, settings))
+    options = given.model_dump(include=given.model_fields_set)
+    files = [Path(options[name]) for name in ("init", "vgg_weights") if options.get(name)]
+    refuse_overwriting(output, [content, *style, *files])
+    run = Run(
+        output=output,
+        quality=quality,
+        metadata=metadata == "recipe",
+        quiet=quiet,
+        save_every=save_every,
+        keep_on_interrupt=keep_on_interrupt,
+    )
+
+    def compute(on_progress: "OnProgress", token: "CancelToken") -> "Stylization":
+        from impasto import api
+
+        api.check_destination(output)
+        return api.stylize(content, style, on_progress=on_progress, cancel=token, **options)
+
+    stylization = run(compute)
+    if json:
+        print_json(summary(stylization, output))

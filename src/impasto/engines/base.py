@@ -1,0 +1,93 @@
+"""What every engine takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from impasto.images import Picture, write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from impasto.progress import CancelToken, OnProgress
+    from impasto.recipe import Recipe, Scale
+
+
+@dataclass(frozen=True)
+class TracePoint:
+    """The loss at one step, before it."""
+
+    scale_px: int
+    """Longer side of the picture at that scale."""
+    step: int
+    """From 1 at each scale."""
+    loss: float
+    terms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Stylization:
+    """A finished picture with the evidence of how it came about."""
+
+    picture: Picture
+    """Its pixels are multiples of 1/255: exactly what a lossless file holds."""
+    recipe: Recipe
+    trace: tuple[TracePoint, ...] = field(repr=False)
+    timings: Mapping[str, float]
+    """Seconds by phase: ``prepare``, one per scale (``256x192``), ``total``."""
+    peak_memory_mb: float
+    """Highest memory of the process so far (on a GPU: of the device), MiB."""
+    stopped_early: bool
+    """Whether a time budget or a stop ended it before its planned steps."""
+
+    def save(self, path: str | os.PathLike[str], *, metadata: bool = True, quality: int = 95) -> Path:
+        """Write the picture, with its recipe inside unless ``metadata`` is False.
+
+        Args:
+            path: the extension decides the format.
+            metadata: whether the recipe goes into the file.
+            quality: of JPEG, WebP and AVIF, 1..100.
+
+        Raises:
+            OutputError: it cannot be written there; what was there before is untouched.
+        """
+        return write(self.picture, path, metadata=self.recipe.to_json() if metadata else None, quality=quality)
+
+
+class Engine(Protocol):
+    """One family of methods that put a style onto a content."""
+
+    name: str
+
+    def stylize(
+        self,
+        content: Picture,
+        styles: Sequence[Picture],
+        options: Mapping[str, Any],
+        *,
+        init: Picture | None = None,
+        scales: Sequence[Scale] | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Stylization:
+        """Put the styles onto the content.
+
+        Args:
+            content: the picture that keeps its shapes.
+            styles: one or more pictures that give their look.
+            options: settings by name; what is left out has its default.
+            init: the picture to start from, where an option says that there is one.
+            scales: exactly these scales and steps, as a recipe has them, in place of planned ones.
+            on_progress: called after every step, in the calling thread.
+            cancel: looked at between two steps.
+
+        Raises:
+            SettingsError: an option is unknown or out of bounds.
+            ImageTooSmallError: a picture is smaller than the network needs.
+            OutOfMemoryError: the run would not fit; nothing was computed.
+            DivergedError: the numbers left the finite.
+            Cancelled: the token was cancelled.
+        """

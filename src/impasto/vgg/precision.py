@@ -1,0 +1,78 @@
+"""Chooses the device and the number format, says why, and can be overruled."""
+
+import sys
+from typing import NamedTuple
+
+import psutil
+import torch
+
+from impasto.errors import SettingsError
+
+
+class Precision(NamedTuple):
+    """Where and in which format the network computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+    """One sentence for ``impasto doctor``."""
+
+
+def choose_precision(device: str = "auto", dtype: str = "auto") -> Precision:
+    """Turn the two settings into a device and a dtype.
+
+    Args:
+        device: ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda``, ``cuda:N``, ``mps``.
+        dtype: ``auto`` (bfloat16 where the hardware multiplies it fast), ``float32``, ``bfloat16``.
+
+    Raises:
+        SettingsError: the device is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count()
+        if (chosen.index or 0) >= count:
+            raise SettingsError(f"device {device} is not there; this machine has {count} CUDA devices; use device=cpu")
+    elif chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise SettingsError("device mps is not there; use device=cpu")
+    if dtype != "auto":
+        return Precision(chosen, getattr(torch, dtype), f"{dtype} because it was asked for")
+    fast, reason = _bfloat16_is_fast(chosen)
+    return Precision(chosen, torch.bfloat16 if fast else torch.float32, reason)
+
+
+def cpu_instructions() -> str:
+    """The vector instructions that matter for speed, as in ``AVX512-BF16``."""
+    if torch.cpu._is_amx_tile_supported():
+        return "AMX"
+    if torch.cpu._is_avx512_bf16_supported():
+        return "AVX512-BF16"
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
+def _bfloat16_is_fast(device: torch.device) -> tuple[bool, str]:
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return True, "bfloat16 because the GPU has tensor cores for it"
+        return False, "float32 because the GPU multiplies bfloat16 slowly"
+    if device.type == "cpu":
+        instructions = cpu_instructions()
+        if instructions in ("AMX", "AVX512-BF16"):
+            return True, f"bfloat16 because the processor has {instructions}"
+        return False, f"float32 because the processor has neither AMX nor AVX512-BF16 (it has {instructions})"
+    return False, "float32, the safe choice on this device"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Highest memory so far in MiB: of the device's allocator on a GPU, of the whole process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return float(memory.peak_wset) / 2**20
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

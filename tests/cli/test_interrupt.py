@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM, on a real process: it is signalled as soon as it shows its first step."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import impasto
+from impasto import api
+
+SOURCE = str(Path(impasto.__file__).parents[1])
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    words = ["stylize", "content.png", "style.png", "-o", "out.png", "--image-size", "64", "--scales", "64"]
+    return [sys.executable, "-m", "impasto", *words, "--steps", "100000", *options]
+
+
+def interrupted(folder: Path, *options: str, number: int = signal.SIGINT) -> tuple[int, str, list[str]]:
+    """Start a run that would take hours, signal it at its first step: exit code, stdout and lines of stderr."""
+    with subprocess.Popen(
+        command(folder, *options),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        assert first.startswith("scale 1/1 "), first + process.stderr.read()
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    return process.returncode, stdout, stderr.splitlines()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_cancels_and_leaves_nothing_behind(folder: Path, number: int, code: int) -> None:
+    before = sorted(os.listdir(folder))
+    outcome = interrupted(folder, "--save-every", "1", number=number)
+    assert outcome == (code, "", ["cancelled; nothing was written"])
+    assert sorted(os.listdir(folder)) == before
+
+
+def test_ctrl_c_with_keep_on_interrupt_saves_the_picture_so_far(folder: Path) -> None:
+    code, stdout, stderr = interrupted(folder, "--keep-on-interrupt", "--json", "--save-every", "3")
+    assert code == 0
+    assert stderr[0] == "interrupted: the picture is as far as it had come"
+    document = json.loads(stdout)
+    assert document["stopped_early"] is True
+    assert 1 <= api.read_recipe(folder / "out.png").scales[0].steps < 100000
+    assert sorted(os.listdir(folder)) == ["content.png", "out.png", "style.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminal")
+def test_terminal_gets_a_bar_that_goes_when_it_is_cancelled(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command(folder),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": SOURCE, "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"scale 1/1" not in shown:
+            shown += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        try:
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+        except OSError:  # how Linux says that the other end is closed
+            pass
+    os.close(ours)
+    text = shown.decode()
+    assert process.returncode == 130
+    assert "preparing" in text
+    assert "loss" in text
+    assert "left" in text
+    assert text.rstrip().endswith("cancelled; nothing was written")
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is back
