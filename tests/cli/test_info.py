@@ -1,7 +1,9 @@
 """``impasto info`` shows the recipe and lets nothing in it steer the terminal."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -9,12 +11,15 @@ from PIL import Image
 
 from impasto import api
 from impasto.images import read, write
+from impasto.settings import OptimizeSettings
+
+Run = Callable[..., CompletedProcess[str]]
 
 
-def test_info_shows_inputs_settings_scales_losses_and_environment(run, finished: Path) -> None:
+def test_info_shows_inputs_settings_scales_losses_and_environment(run: Run, finished: Path) -> None:
     outcome = run("info", finished / "out.png")
     recipe = api.read_recipe(finished / "out.png")
-    assert (outcome.code, outcome.stderr) == (0, "")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
     assert f"content.png  96×72  sha256 {recipe.content.sha256[:12]}" in outcome.stdout
     assert f"style.png  80×80  sha256 {recipe.styles[0].sha256[:12]}" in outcome.stdout
     for name in (*recipe.settings, *recipe.terms, *recipe.environment.model_dump()):
@@ -23,39 +28,40 @@ def test_info_shows_inputs_settings_scales_losses_and_environment(run, finished:
     assert recipe.environment.torch in outcome.stdout
 
 
-def test_info_marks_settings_that_differ_from_the_default(run, finished: Path) -> None:
+def test_info_marks_settings_that_differ_from_the_default(run: Run, finished: Path) -> None:
     lines = run("info", finished / "out.png").stdout.splitlines()
     words = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("  ")}
-    assert words["steps"] == ["2", "default", "50"]
-    assert words["pooling"] == ["max"]
+    assert words["steps"] == ["2", "default", str(OptimizeSettings.of().steps)]
+    assert words["pooling"] == [OptimizeSettings.of().pooling]
 
 
-def test_info_json_is_the_recipe(run, finished: Path) -> None:
+def test_info_json_is_the_recipe(run: Run, finished: Path) -> None:
     outcome = run("info", finished / "out.png", "--json")
     assert outcome.stdout == api.read_recipe(finished / "out.png").to_json() + "\n"
 
 
 @pytest.mark.parametrize("name", ["style.png", "missing.png", "text.png"])
-def test_info_on_a_file_without_recipe_ends_with_2(run, folder: Path, name: str) -> None:
+@pytest.mark.usefixtures("folder")
+def test_info_on_a_file_without_recipe_ends_with_2(run: Run, name: str) -> None:
     Path("text.png").write_text("no picture")
     outcome = run("info", name)
-    assert outcome.code == 2
+    assert outcome.returncode == 2
     assert outcome.stderr.startswith("impasto: error: ")
     assert outcome.stderr.count("\n") == 1
 
 
-def test_info_does_not_let_a_file_steer_the_terminal(run, finished: Path, tmp_path: Path) -> None:
+def test_info_does_not_let_a_file_steer_the_terminal(run: Run, finished: Path, tmp_path: Path) -> None:
     recipe = json.loads(api.read_recipe(finished / "out.png").to_json())
     recipe["content"]["name"] = "\x1b[31m\x07[bold]red[/bold].png"
     write(read(np.zeros((8, 8, 3), dtype=np.uint8)), tmp_path / "evil.png", metadata=json.dumps(recipe))
     outcome = run("info", tmp_path / "evil.png")
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     assert r"\x1b[31m\x07[bold]red[/bold].png" in outcome.stdout
     assert "\x1b" not in outcome.stdout
 
 
-def test_info_on_a_changed_recipe_ends_with_2(run, tmp_path: Path) -> None:
+def test_info_on_a_changed_recipe_ends_with_2(run: Run, tmp_path: Path) -> None:
     write(read(np.zeros((8, 8, 3), dtype=np.uint8)), tmp_path / "odd.png", metadata='{"recipe": 99}')
-    assert run("info", tmp_path / "odd.png").code == 2
+    assert run("info", tmp_path / "odd.png").returncode == 2
     with Image.open(tmp_path / "odd.png") as image:
         assert image.size == (8, 8)

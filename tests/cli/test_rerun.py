@@ -1,45 +1,54 @@
 """``impasto rerun`` makes the same bytes again, from inputs it recognises by their hash."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from impasto import api
 from impasto.images import read, write
 
+Run = Callable[..., CompletedProcess[str]]
 
-def test_rerun_gives_identical_bytes(run, copy_of_finished: Path) -> None:
+
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_gives_identical_bytes(run: Run) -> None:
     outcome = run("rerun", "out.png")
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     assert outcome.stdout == ""
     assert "identical to out.png, byte for byte" in outcome.stderr
     assert Path("out-rerun.png").read_bytes() == Path("out.png").read_bytes()
 
 
+@pytest.mark.usefixtures("folder")
 def test_rerun_of_a_jpeg_from_several_styles_and_an_initial_picture_is_identical(
-    run, folder: Path, fast
+    run: Run, fast: tuple[str, ...]
 ) -> None:
     made = run(
         *("stylize", "content.png", "style.png", "content.png", "-o", "a.jpg"),
         *("--style-weights", "2,1", "--init", "style.png", "--quality", "80", *fast),
     )
-    assert made.code == 0
+    assert made.returncode == 0
     document = json.loads(run("rerun", "a.jpg", "--quality", "80", "--json", "--quiet").stdout)
     assert document["identical"] is True
     assert document["environment_differences"] == {}
     assert document["output"] == "a-rerun.jpg"
 
 
-def test_rerun_with_another_quality_says_what_differs(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_rerun_with_another_quality_says_what_differs(run: Run, fast: tuple[str, ...]) -> None:
     run("stylize", "content.png", "style.png", "-o", "a.jpg", "--quality", "50", *fast)
     outcome = run("rerun", "a.jpg", "-o", "b.jpg")
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     assert "not identical to a.jpg, but the recipes are: its format or quality is another" in outcome.stderr
 
 
-def test_rerun_takes_inputs_that_were_renamed(run, copy_of_finished: Path) -> None:
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_takes_inputs_that_were_renamed(run: Run) -> None:
     Path("elsewhere").mkdir()
     Path("content.png").rename("elsewhere/photo.bin")
     Path("style.png").rename("elsewhere/painting.png")
@@ -50,32 +59,36 @@ def test_rerun_takes_inputs_that_were_renamed(run, copy_of_finished: Path) -> No
     assert Path("b.png").exists()
 
 
-def test_rerun_names_the_missing_input_its_hash_and_the_option(run, copy_of_finished: Path) -> None:
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_names_the_missing_input_its_hash_and_the_option(run: Run) -> None:
     Path("style.png").unlink()
     outcome = run("rerun", "out.png")
-    assert outcome.code == 2
+    assert outcome.returncode == 2
     for part in ("'style.png'", api.read_recipe("out.png").styles[0].sha256, "--style", "not found"):
         assert part in outcome.stderr
     assert outcome.stderr.count("\n") == 1
 
 
-def test_rerun_refuses_an_input_that_has_changed(run, copy_of_finished: Path) -> None:
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_refuses_an_input_that_has_changed(run: Run) -> None:
     Image.new("RGB", (96, 72)).save("content.png")
     outcome = run("rerun", "out.png")
-    assert outcome.code == 2
+    assert outcome.returncode == 2
     assert "another content" in outcome.stderr
     assert "--content" in outcome.stderr
     assert not Path("out-rerun.png").exists()
 
 
-def test_rerun_never_replaces_its_file_or_an_input(run, copy_of_finished: Path) -> None:
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_never_replaces_its_file_or_an_input(run: Run) -> None:
     for name in ("out.png", "content.png", "style.png"):
         before = Path(name).read_bytes()
-        assert run("rerun", "out.png", "-o", name).code == 2
+        assert run("rerun", "out.png", "-o", name).returncode == 2
         assert Path(name).read_bytes() == before
 
 
-def test_rerun_names_what_differs_in_the_environment(run, copy_of_finished: Path) -> None:
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_names_what_differs_in_the_environment(run: Run) -> None:
     recipe = json.loads(api.read_recipe("out.png").to_json())
     recipe["environment"] |= {"torch": "1.0", "threads": 99}
     write(read(np.zeros((8, 8, 3), dtype=np.uint8)), "old.png", metadata=json.dumps(recipe))
@@ -87,7 +100,8 @@ def test_rerun_names_what_differs_in_the_environment(run, copy_of_finished: Path
     assert "the environment differs: torch 1.0 → " in outcome.stderr
 
 
-def test_rerun_does_not_follow_a_name_out_of_its_folders(run, copy_of_finished: Path) -> None:
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_does_not_follow_a_name_out_of_its_folders(run: Run) -> None:
     recipe = json.loads(api.read_recipe("out.png").to_json())
     inner = Path("inner")
     inner.mkdir()
@@ -95,4 +109,23 @@ def test_rerun_does_not_follow_a_name_out_of_its_folders(run, copy_of_finished: 
     recipe["content"]["name"] = "../content.png"
     Path("content.png").rename("moved.png")
     write(read(np.zeros((8, 8, 3), dtype=np.uint8)), inner / "old.png", metadata=json.dumps(recipe))
-    assert run("rerun", inner / "old.png").code == 2
+    assert run("rerun", inner / "old.png").returncode == 2
+
+
+@pytest.mark.usefixtures("copy_of_finished")
+@pytest.mark.parametrize("option", ["--init", "--vgg-weights"])
+def test_rerun_refuses_an_option_for_what_the_recipe_does_not_have(run: Run, option: str) -> None:
+    outcome = run("rerun", "out.png", option, "style.png")
+    assert outcome.returncode == 2
+    assert option in outcome.stderr
+
+
+@pytest.mark.usefixtures("copy_of_finished")
+def test_rerun_asks_for_the_weights_that_the_recipe_names(run: Run) -> None:
+    recipe = json.loads(api.read_recipe("out.png").to_json())
+    recipe["settings"]["vgg_weights"] = "vgg19-dcbb9e9d.pth"
+    write(read(np.zeros((8, 8, 3), dtype=np.uint8)), "other.png", metadata=json.dumps(recipe))
+    outcome = run("rerun", "other.png")
+    assert outcome.returncode == 2
+    assert "'vgg19-dcbb9e9d.pth'" in outcome.stderr
+    assert "--vgg-weights" in outcome.stderr

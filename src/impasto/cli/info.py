@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path  # noqa: TC003 — typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli.terminal import printable
+from impasto.cli.terminal import printable, result_console
 from impasto.settings import OptimizeSettings
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def info(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", show_default=False, help="a picture that impasto wrote")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="a picture that impasto wrote")],
     *,
     json: Annotated[bool, typer.Option("--json", help="write the recipe to stdout, as JSON")] = False,
 ) -> None:
@@ -31,10 +28,7 @@ def info(
     if json:
         typer.echo(recipe.to_json())
         return
-    from rich.console import Console
-
-    # A pipe has no width to fit into; 80 columns would cut lines that a grep looks for.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = result_console()
     for title, table in _tables(recipe):
         console.print(f"[bold]{title}[/bold]")
         console.print(table)
@@ -79,16 +73,14 @@ def _settings(recipe: Recipe) -> Table:
         differs = name in defaults and value != defaults[name]
         style = "bold" if differs else ""
         note = f"default {_value(defaults[name])}" if differs else ""
-        table.add_row(
-            Text(f"  {printable(name)}", style), Text(_value(value), style, overflow="fold"), Text(note)
-        )
+        table.add_row(Text(f"  {printable(name)}", style), Text(_value(value), style, overflow="fold"), Text(note))
     return table
 
 
 def _value(value: object) -> str:
     """A setting as one would type it on the command line."""
     if isinstance(value, dict):
-        return ",".join(_value(name if weight == 1 else f"{name}={weight}") for name, weight in value.items())
+        return ",".join(_value(name if weight == 1 else f"{name}={weight:g}") for name, weight in value.items())
     if isinstance(value, list):
         return ",".join(_value(entry) for entry in value)
     return "–" if value is None else printable(str(value))

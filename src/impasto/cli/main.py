@@ -71,7 +71,6 @@ def main(args: Sequence[str] | None = None) -> int:
         code = end.code if isinstance(end.code, int) else 1 if end.code else 0
         return _flush(code)
     except KeyboardInterrupt:
-        say("impasto: cancelled")
         return 130
     except ImpastoError as error:
         say(f"impasto: error: {one_line(error)}")

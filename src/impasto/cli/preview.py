@@ -35,8 +35,7 @@ class Preview:
         self.path = output.with_name(f"{output.stem}.preview{output.suffix}")
         if os.path.exists(self.path):  # noqa: PTH110 — a name that is too long is refused later, by the writer
             raise OutputError(
-                f"{str(self.path)!r}, where the previews would go, is there already; "
-                "remove it or choose another output"
+                f"{str(self.path)!r}, where the previews would go, is there already; remove it or choose another output"
             )
         self._every = every
         self._steps = 0

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 from impasto.cli.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from impasto.progress import CancelToken, Progress
-
-    Show = Callable[[Progress], None]
+    from impasto.progress import CancelToken, OnProgress, Progress
 
 
 @contextmanager
-def progress_on_stderr(*, quiet: bool, token: CancelToken) -> Iterator[Show]:
+def progress_on_stderr(*, quiet: bool, token: CancelToken) -> Iterator[OnProgress]:
     """Give the function that shows a step of a run, in the way that fits where stderr goes."""
     if quiet:
         yield lambda progress: None  # noqa: ARG005
@@ -28,7 +26,7 @@ def progress_on_stderr(*, quiet: bool, token: CancelToken) -> Iterator[Show]:
         yield _lines()
 
 
-def _lines() -> Show:
+def _lines() -> OnProgress:
     """One line when a scale begins: enough for a log file."""
     last = 0
 
@@ -42,7 +40,7 @@ def _lines() -> Show:
 
 
 @contextmanager
-def _bar(token: CancelToken) -> Iterator[Show]:
+def _bar(token: CancelToken) -> Iterator[OnProgress]:
     """A bar that disappears when the run ends."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn

@@ -13,16 +13,15 @@ import typer
 from impasto.cli.preview import Preview
 from impasto.cli.progress import duration, progress_on_stderr
 from impasto.cli.terminal import say, warnings_so_far
-from impasto.errors import InputError
 from impasto.progress import Cancelled, CancelToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 
-    from impasto.engines.base import OnProgress, Stylization
-    from impasto.progress import Progress
+    from impasto.engines.base import Stylization
+    from impasto.progress import OnProgress, Progress
 
     Compute = Callable[[OnProgress, CancelToken], Stylization]
 
@@ -105,18 +104,6 @@ def _signals(token: CancelToken, *, keep: bool, leftover: Path | None) -> Iterat
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def refuse_overwriting(output: Path, inputs: Sequence[Path]) -> None:
-    """Refuse an output that is one of the inputs.
-
-    Raises:
-        InputError: they are the same file, whatever their names.
-    """
-    for path in inputs:
-        # os.path, because it takes a name that the system does not allow for one that is not there.
-        if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):  # noqa: PTH110, PTH121
-            raise InputError(f"the output {str(output)!r} is also an input; give another name with --output")
 
 
 def summary(stylization: Stylization, output: Path) -> dict[str, object]:

@@ -5,71 +5,68 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from impasto.cli.arguments import OUTPUT_PANEL, Json, Quality, Quiet
+from impasto.cli.inputs import refuse_overwriting
 from impasto.cli.options import given_settings, with_settings
-from impasto.cli.run import Run, refuse_overwriting, summary
+from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json
 from impasto.settings import OptimizeSettings
 
 if TYPE_CHECKING:
-    from impasto.engines.base import OnProgress, Stylization
-    from impasto.progress import CancelToken
+    from impasto.engines.base import Stylization
+    from impasto.progress import CancelToken, OnProgress
 
-_OUTPUT = "Output"
+_Content = Annotated[Path, typer.Argument(metavar="CONTENT", show_default=False, help="the picture to paint")]
+_Styles = Annotated[
+    list[Path], typer.Argument(metavar="STYLE", show_default=False, help="the pictures whose style is taken")
+]
+_Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="where the picture goes; the extension decides the format; a file of that name is replaced",
+    ),
+]
+_Metadata = Annotated[
+    Literal["recipe", "none"],
+    typer.Option(
+        "--metadata", rich_help_panel=OUTPUT_PANEL, help="what goes into the file; info and rerun need the recipe"
+    ),
+]
+_SaveEvery = Annotated[
+    int | None,
+    typer.Option(
+        "--save-every",
+        min=1,
+        metavar="STEPS",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="every so many steps, write the picture so far beside FILE, with .preview before the extension; "
+        "it is removed at the end",
+    ),
+]
+_KeepOnInterrupt = Annotated[
+    bool,
+    typer.Option("--keep-on-interrupt", rich_help_panel=OUTPUT_PANEL, help="Ctrl-C ends early and keeps the picture"),
+]
 
 
 @with_settings(OptimizeSettings)
 def stylize(
-    content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", show_default=False, help="the picture to paint")
-    ],
-    style: Annotated[
-        list[Path],
-        typer.Argument(metavar="STYLE", show_default=False, help="the pictures whose style is taken"),
-    ],
+    content: _Content,
+    style: _Styles,
     *,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            show_default=False,
-            rich_help_panel=_OUTPUT,
-            help="where the picture goes; the extension decides the format; a file of that name is replaced",
-        ),
-    ],
-    metadata: Annotated[
-        Literal["recipe", "none"],
-        typer.Option(
-            rich_help_panel=_OUTPUT, help="what goes into the file; info and rerun need the recipe"
-        ),
-    ] = "recipe",
-    quality: Annotated[
-        int, typer.Option(min=1, max=100, rich_help_panel=_OUTPUT, help="of JPEG, WebP and AVIF")
-    ] = 95,
-    save_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="STEPS",
-            show_default=False,
-            rich_help_panel=_OUTPUT,
-            help="every so many steps, write the picture so far beside FILE, with .preview before the "
-            "extension; it is removed at the end",
-        ),
-    ] = None,
-    keep_on_interrupt: Annotated[
-        bool,
-        typer.Option(
-            "--keep-on-interrupt", rich_help_panel=_OUTPUT, help="Ctrl-C ends early and keeps the picture"
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", rich_help_panel=_OUTPUT, help="show only warnings and errors")
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="write what was done to stdout, as JSON")
-    ] = False,
+    output: _Output,
+    metadata: _Metadata = "recipe",
+    quality: Quality = 95,
+    save_every: _SaveEvery = None,
+    keep_on_interrupt: _KeepOnInterrupt = False,
+    quiet: Quiet = False,
+    json: Json = False,
     **settings: str | None,
 ) -> None:
     """Put the style of one picture, or of several, onto the content of another.

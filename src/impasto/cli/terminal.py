@@ -1,11 +1,19 @@
 """The only door to the terminal: sentences and warnings go to stderr, results to stdout."""
 
+from __future__ import annotations
+
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import sys
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import Console
 
 
 def say(text: str) -> None:
@@ -16,6 +24,13 @@ def say(text: str) -> None:
 def print_json(document: Mapping[str, object]) -> None:
     """Write one JSON document for programs, to stdout."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def result_console() -> Console:
+    """Where tables for people go: stdout. A pipe has no width to fit into, and folding would only cut paths."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 250)
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,62 @@
+"""What several folders of tests share: photographs at tiny size, and the packaged network's weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from impasto.images import resize
+from impasto.vgg import load_network
+from impasto.vgg.weights import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from impasto.vgg import VGG19, VGGWeights
+
+    Photograph = Callable[[str, int, int], NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Photograph:
+    """One of scikit-image's photographs by name, at any size, ``(h, w, 3)`` in 8 bits."""
+
+    def small(name: str, height: int, width: int) -> NDArray[np.uint8]:
+        full = torch.from_numpy(getattr(skimage.data, name)()).permute(2, 0, 1) / 255
+        return (resize(full, height, width) * 255).round().byte().permute(1, 2, 0).numpy()
+
+    return small
+
+
+@pytest.fixture(scope="session")
+def content(photograph: Photograph) -> NDArray[np.uint8]:
+    """A face, 64×48: what every run keeps the shapes of. Nobody writes into it."""
+    picture = photograph("astronaut", 48, 64)
+    picture.setflags(write=False)
+    return picture
+
+
+@pytest.fixture(scope="session")
+def style(photograph: Photograph) -> NDArray[np.uint8]:
+    """A brown table, 72×56. Nobody writes into it."""
+    picture = photograph("coffee", 56, 72)
+    picture.setflags(write=False)
+    return picture
+
+
+@pytest.fixture(scope="session")
+def weights() -> VGGWeights:
+    """The packaged weights; nobody writes into them."""
+    return load_weights()
+
+
+@pytest.fixture
+def net() -> VGG19:
+    """The packaged network on the CPU in float32: the one kept in memory, so it costs nothing."""
+    return load_network(None, device=torch.device("cpu"), dtype=torch.float32)[0]
