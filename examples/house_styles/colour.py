@@ -36,9 +36,7 @@ def to_lab(colour: NDArray) -> NDArray:
 def from_lab(lab: NDArray) -> NDArray[np.float32]:
     """OKLab to sRGB, clipped to what a screen can show."""
     linear = np.clip((lab @ _FROM_LAB.T) ** 3 @ _FROM_CONE.T, 0.0, 1.0)
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(
-        np.float32
-    )
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 def ramp(position: NDArray, codes: list[str]) -> NDArray[np.float32]:

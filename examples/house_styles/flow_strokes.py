@@ -96,12 +96,7 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Scene:
     edge = 0.675 + 0.012 * np.sin(x * 4.0 + 1.0)
     depth = y - edge
     gust = np.sin(9.0 * x + 26.0 * np.sqrt(np.clip(depth, 0, 1)) + 1.1 * loose)
-    tone = (
-        0.5
-        + 0.27 * gust
-        + 0.16 * fractal(shape, (height * 0.02, height * 0.06), rng, 3)
-        + 0.1 * (0.2 - depth)
-    )
+    tone = 0.5 + 0.27 * gust + 0.16 * fractal(shape, (height * 0.02, height * 0.06), rng, 3) + 0.1 * (0.2 - depth)
     field = ramp(np.clip(tone, 0, 1), WHEAT)
     field = blend(field, rgb("#3f7a5a"), 0.75 * smoothstep(0.75, 1.6, -gust + 0.5 * loose))
     lean = -1.15 + 0.55 * np.sin(9.0 * x + 26.0 * np.sqrt(np.clip(depth, 0, 1)) + 1.2) + 0.2 * loose
@@ -112,9 +107,7 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Scene:
     half = 0.012 + 0.36 * np.clip(depth, 0, 1)
     aside = (x - centre) / half
     on_path = smoothstep(1.05, 0.9, np.abs(aside)) * inside
-    colour = blend(
-        colour, ramp(np.clip(0.5 + 0.35 * np.sin(aside * 7 + loose) + 0.1 * loose, 0, 1), PATH), on_path
-    )
+    colour = blend(colour, ramp(np.clip(0.5 + 0.35 * np.sin(aside * 7 + loose) + 0.1 * loose, 0, 1), PATH), on_path)
     bend = np.gradient(centre, axis=0) * height
     angle = np.where(on_path > 0.5, np.arctan2(np.ones_like(bend), bend), angle)
 

@@ -25,9 +25,7 @@ def _chance(line: NDArray, salt: float) -> NDArray:
 def lines(across: NDArray, along: NDArray, weight: NDArray, pen: Pen, rng: np.random.Generator) -> NDArray:
     """Ink cover 0..1 of lines at even steps of `across`, each as heavy as `weight` (0..1) says."""
     shape = across.shape
-    wander = pen.wobble * (
-        fractal(shape, pen.stroke * 0.6, rng, 3) + 0.35 * fractal(shape, pen.spacing * 1.6, rng, 2)
-    )
+    wander = pen.wobble * (fractal(shape, pen.stroke * 0.6, rng, 3) + 0.35 * fractal(shape, pen.spacing * 1.6, rng, 2))
     drawn = across + wander
     down, right = np.gradient(drawn)
     steep = np.clip(np.hypot(down, right), 0.15, 6.0)
@@ -45,9 +43,7 @@ def lines(across: NDArray, along: NDArray, weight: NDArray, pen: Pen, rng: np.ra
     pressure = 0.82 + 0.36 * _chance(line + 31 * np.floor(part), salt + 3)
     heavy = np.clip(weight, 0, 1)
     width = (
-        np.where(heavy > 0.02, pen.finest + heavy * pen.spacing * 0.62 / steep, 0)
-        * (0.25 + 0.75 * taper)
-        * pressure
+        np.where(heavy > 0.02, pen.finest + heavy * pen.spacing * 0.62 / steep, 0) * (0.25 + 0.75 * taper) * pressure
     )
     width = np.minimum(width, 0.8 * pen.spacing / steep)
     cover = np.clip(0.5 + width / 2 - distance, 0, 1) * np.clip(width / 0.6, 0, 1)

@@ -74,9 +74,7 @@ def _sky(sheet: Sheet) -> None:
     sheet.put(everywhere, np.ones_like(x), ink, "#4f8fd0", np.clip(0.85 * far - 0.05, 0, 0.8), blue=0.85)
     # The sun: blank paper, a ring, and short rays.
     bearing = np.arctan2(y - SUN[1], x - SUN[0])
-    rays = (
-        (np.abs(np.sin(bearing * 24)) > 0.93) & (far > 0.092) & (far < 0.118 + 0.014 * np.sin(bearing * 12))
-    )
+    rays = (np.abs(np.sin(bearing * 24)) > 0.93) & (far > 0.092) & (far < 0.118 + 0.014 * np.sin(bearing * 12))
     disc = smoothstep(0.124, 0.120, far)
     ring = contour((far - 0.08) * sheet.height, 2.2 * unit)
     sheet.put(everywhere, disc, np.maximum(ring, rays), "#ffc65a", 0.85 * smoothstep(0.083, 0.079, far))
@@ -90,9 +88,7 @@ def _cloud(sheet: Sheet, cx: float, base: float, size: float, puffs: int) -> Non
         t = rng.uniform(-1, 1)
         tall = (1 - t * t) * size * 0.62
         lift = rng.uniform(0, 1)
-        heap.append(
-            (cx + t * size, base - lift * tall, size * (0.17 + 0.16 * (1 - abs(t))) * rng.uniform(0.8, 1.15))
-        )
+        heap.append((cx + t * size, base - lift * tall, size * (0.17 + 0.16 * (1 - abs(t))) * rng.uniform(0.8, 1.15)))
     pen = Pen(5.2 * unit, 60 * unit, 0.75 * unit, 0.5 * unit)
     for px, py, r in sorted(heap, key=lambda puff: puff[1] + 0.3 * puff[2]):
         at = sheet.window(px - 1.3 * r, py - 1.3 * r, px + 1.3 * r, py + 1.3 * r)
@@ -102,9 +98,7 @@ def _cloud(sheet: Sheet, cx: float, base: float, size: float, puffs: int) -> Non
         bearing = np.arctan2(y - py, x - px)
         lumpy = r * (1 + 0.045 * np.sin(bearing * 6 + px * 40) + 0.03 * np.sin(bearing * 11 + py * 70))
         far = np.hypot(x - px, y - py)
-        inside = smoothstep(0.7, -0.7, (far - lumpy) * sheet.height) * smoothstep(
-            base + 0.035, base + 0.025, y
-        )
+        inside = smoothstep(0.7, -0.7, (far - lumpy) * sheet.height) * smoothstep(base + 0.035, base + 0.025, y)
         shade = ((px - x) * 0.55 + (y - py) * 0.95) / r
         tone = np.clip(0.16 + 0.55 * shade + 0.28 * smoothstep(base - 0.25 * size, base + 0.03, y), 0, 0.85)
         # The arcs turn about a point well outside the puff, or they would close into targets.
@@ -128,13 +122,9 @@ def _mountains(sheet: Sheet) -> None:
     tone = np.clip(0.44 + 0.34 * np.sign(facet) * np.abs(facet) ** 0.4 - 1.4 * depth, 0.02, 0.8)
     pen = Pen(5.0 * unit, 50 * unit, 0.7 * unit, 0.5 * unit)
     lean = 0.65 * x + 0.75 * depth
-    ink = crosshatch(
-        lean * sheet.height, (0.75 * x - 0.65 * depth) * sheet.height, tone, pen, rng, (0.0, -0.5, 0.9)
-    )
+    ink = crosshatch(lean * sheet.height, (0.75 * x - 0.65 * depth) * sheet.height, tone, pen, rng, (0.0, -0.5, 0.9))
     edge = contour(depth * sheet.height - unit, 2.4 * unit * (0.7 + 0.5 * smooth(x.shape, 30 * unit, rng)))
-    sheet.put(
-        at, smoothstep(-0.5, 0.5, depth * sheet.height), np.maximum(ink, edge), "#8d84c4", 0.6, blue=0.8
-    )
+    sheet.put(at, smoothstep(-0.5, 0.5, depth * sheet.height), np.maximum(ink, edge), "#8d84c4", 0.6, blue=0.8)
 
 
 def _hill(sheet: Sheet, ridge: NDArray, kind: str, dark: float, tint: str, shift: float) -> None:
@@ -156,11 +146,7 @@ def _hill(sheet: Sheet, ridge: NDArray, kind: str, dark: float, tint: str, shift
         across = (np.sqrt(np.clip(depth, 0, 1) + 0.01) * 0.62 + 0.02 * np.sin(x * 9 + shift)) * size
         along = x * size
         tone = 0.30 + dark + 0.13 * patch + 0.2 * np.sin(depth * 70 + x * 5 + shift)
-    tone = (
-        tone
-        - 0.55 * np.clip(slope, -0.6, 0.6)
-        + 0.2 * smoothstep(0.3, 0.0, depth) * np.clip(slope, -1, 0) * -1
-    )
+    tone = tone - 0.55 * np.clip(slope, -0.6, 0.6) + 0.2 * smoothstep(0.3, 0.0, depth) * np.clip(slope, -1, 0) * -1
     tone = np.clip(tone - 0.25 * smoothstep(0.018, 0.0, depth), 0.0, 1)
     pen = Pen(6.0 * unit, 75 * unit, 0.9 * unit, 0.9 * unit)
     ink = crosshatch(across, along, tone, pen, rng, (0.0, 0.8, -0.7))
@@ -202,15 +188,9 @@ def _town(sheet: Sheet, centre: float, ridge: NDArray) -> None:
         wall = (np.abs(x - cx) < wide) & (y > base - tall) & (y < base + 0.025)
         gable = (np.abs(x - cx) < wide * 1.15 * (y - (base - tall - roof)) / roof) & (y <= base - tall)
         shadow = x - cx < -0.15 * wide
-        tone = np.where(gable, 0.55, np.where(shadow, 0.62, 0.04)) + 0.25 * smoothstep(
-            base - 0.01, base + 0.02, y
-        )
-        windows = (np.abs(np.abs(x - cx) - 0.45 * wide) < 0.13 * wide) & (
-            np.abs(((base - y) / 0.021) % 1 - 0.5) < 0.2
-        )
-        ink = crosshatch(
-            np.where(gable, y, x) * size, np.where(gable, x, y) * size, tone, pen, rng, (0.0, 0.8)
-        )
+        tone = np.where(gable, 0.55, np.where(shadow, 0.62, 0.04)) + 0.25 * smoothstep(base - 0.01, base + 0.02, y)
+        windows = (np.abs(np.abs(x - cx) - 0.45 * wide) < 0.13 * wide) & (np.abs(((base - y) / 0.021) % 1 - 0.5) < 0.2)
+        ink = crosshatch(np.where(gable, y, x) * size, np.where(gable, x, y) * size, tone, pen, rng, (0.0, 0.8))
         ink = np.maximum(ink, windows & wall & (y < base + 0.005))
         solid = (wall | gable).astype(np.float32)
         edge = np.clip(solid - gaussian_filter(solid, 0.9 * unit), 0, 1) * 2.6
@@ -223,9 +203,7 @@ def _road(sheet: Sheet) -> None:
     at = sheet.window(0, 0.69, 9, 1.0)
     x, y = sheet.x[at], sheet.y[at]
     depth = y - 0.70
-    centre = 0.60 + 0.17 * np.sin(np.sqrt(np.clip(depth, 0, 1)) * 17.5 + 0.3) * (
-        0.25 + 3.2 * np.clip(depth, 0, 1)
-    )
+    centre = 0.60 + 0.17 * np.sin(np.sqrt(np.clip(depth, 0, 1)) * 17.5 + 0.3) * (0.25 + 3.2 * np.clip(depth, 0, 1))
     half = 0.004 + 0.20 * np.clip(depth, 0, 1) ** 1.15
     distance = (np.abs(x - centre) - half) * sheet.height
     inside = smoothstep(0.5, -0.5, distance) * (depth > 0)
@@ -269,9 +247,7 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
         (0.14, 0.11),
     ):
         _cypress(sheet, cx, 0.645 + 0.035 * np.sin(cx * 4.2 + 2.2), tall)
-    _hill(
-        sheet, 0.71 - 0.05 * np.sin(row * 3.6 + 0.2) + 0.01 * np.sin(row * 10), "slope", 0.12, "#8fae52", 1.0
-    )
+    _hill(sheet, 0.71 - 0.05 * np.sin(row * 3.6 + 0.2) + 0.01 * np.sin(row * 10), "slope", 0.12, "#8fae52", 1.0)
     _hill(sheet, 0.79 + 0.06 * np.sin(row * 3.4 + 1.0), "furrow", 0.08, "#e09a4c", 0.25)
     _road(sheet)
     for cx, base, tall in ((1.235, 0.93, 0.44), (1.135, 0.90, 0.30), (0.10, 0.92, 0.27), (0.185, 0.95, 0.20)):

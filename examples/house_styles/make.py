@@ -23,15 +23,9 @@ NAMES = (
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Paint the house styles as JPEG files.")
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which to paint (default: all): {', '.join(NAMES)}"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=HERE, help="folder for the pictures (default: beside this file)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="another seed places every stroke anew (default: 0)"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to paint (default: all): {', '.join(NAMES)}")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures (default: beside this file)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed places every stroke anew (default: 0)")
     parser.add_argument("--size", default="1024x768", help="width x height in pixels (default: 1024x768)")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(NAMES))
@@ -50,9 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         picture = importlib.import_module(name).render(options.seed, width, height)
         target = options.out / f"{name}.jpg"
         picture.save(target, quality=92, subsampling="4:4:4", optimize=True)
-        print(
-            f"{target}  {target.stat().st_size // 1024} KiB  {time.perf_counter() - began:.1f} s", flush=True
-        )
+        print(f"{target}  {target.stat().st_size // 1024} KiB  {time.perf_counter() - began:.1f} s", flush=True)
     return 0
 
 

@@ -85,9 +85,7 @@ def _design(width: int, height: int, rng: np.random.Generator) -> Design:
     fan, turn = np.hypot(x0, y0), np.arctan2(y0, x0)
     inside = (fan < 0.70 + 0.012 * np.cos(turn * 34)) & (turn > -np.pi * 0.985) & (turn < -0.015 * np.pi)
     barbs = ramp(
-        np.clip(
-            0.25 + 0.5 * np.abs(((turn / np.pi * 17) % 1) * 2 - 1) + 0.4 * (fan - 0.4) + 0.06 * loose, 0, 1
-        ),
+        np.clip(0.25 + 0.5 * np.abs(((turn / np.pi * 17) % 1) * 2 - 1) + 0.4 * (fan - 0.4) + 0.06 * loose, 0, 1),
         FEATHER,
     )
     design.put(inside, barbs, fan)
@@ -97,9 +95,7 @@ def _design(width: int, height: int, rng: np.random.Generator) -> Design:
             _eye(design, root_x + ring * np.cos(angle), root_y + ring * np.sin(angle), size, angle)
     # The bird: breast, neck, head, crest.
     breast = np.hypot((x - root_x) / 0.105, (y - 0.80) / 0.175)
-    design.put(
-        breast < 1, ramp(np.clip(0.85 - 0.7 * breast + 0.4 * (root_x - x) / 0.1, 0, 1), BODY), breast * 0.105
-    )
+    design.put(breast < 1, ramp(np.clip(0.85 - 0.7 * breast + 0.4 * (root_x - x) / 0.1, 0, 1), BODY), breast * 0.105)
     neck_x = root_x - 0.035 * np.sin((0.80 - y) * 10.5)
     neck = np.abs(x - neck_x) / (0.036 + 0.20 * np.clip(y - 0.56, 0, 1))
     design.put(
@@ -211,9 +207,7 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
     tilt = rng.normal(0, 0.05, (len(points), 2)).astype(np.float32)
     gap_x, gap_y = u - points[stone, 0], v - points[stone, 1]
     dome = 2.6 * unit * np.clip(1 - np.exp(-np.clip(chipped - unit, 0, None) / (1.7 * unit)), 0, 1)
-    surface = (
-        dome + tilt[stone, 0] * gap_x + tilt[stone, 1] * gap_y + 0.10 * unit * smooth(size, 5 * unit, rng)
-    )
+    surface = dome + tilt[stone, 0] * gap_x + tilt[stone, 1] * gap_y + 0.10 * unit * smooth(size, 5 * unit, rng)
     surface = surface * (1 - joint) - 0.8 * unit * joint
     picture = face * (1 - joint[..., None]) + grout * joint[..., None]
     return to_image(shade(picture, surface, strength=0.55, gloss=0.5, soften=1.0), (width, height))

@@ -51,12 +51,8 @@ def _woods(x: NDArray, y: NDArray, loose: NDArray, broad: NDArray) -> tuple[NDAr
     wood = smoothstep(0.44, 0.60, y + 0.05 * loose + 0.30 * np.abs(x - 0.66))
     colour = blend(colour, ramp(np.clip(0.9 - glow * 1.1 + 0.2 * loose, 0, 1), DEEP_WOOD), 0.9 * wood)
     aside = np.abs(x - 0.66)
-    crown = smoothstep(
-        -0.15, 0.35, 1.9 * aside - 0.42 + 0.35 * broad + 0.30 * loose - 0.55 * np.abs(y - 0.22)
-    )
-    light = np.clip(
-        0.72 - 0.75 * np.clip(glow - 0.25, 0, 1) + 0.20 * loose + 0.12 * broad - 0.22 * (y - 0.25), 0.02, 1
-    )
+    crown = smoothstep(-0.15, 0.35, 1.9 * aside - 0.42 + 0.35 * broad + 0.30 * loose - 0.55 * np.abs(y - 0.22))
+    light = np.clip(0.72 - 0.75 * np.clip(glow - 0.25, 0, 1) + 0.20 * loose + 0.12 * broad - 0.22 * (y - 0.25), 0.02, 1)
     colour = blend(colour, ramp(light, FOLIAGE), crown)
     bushes = smoothstep(0.0, 0.012, y - (0.605 - 0.05 * aside + 0.012 * loose))
     colour = blend(colour, ramp(np.clip(0.35 + 0.3 * loose + 0.25 * broad, 0, 1), BANK), bushes)
@@ -125,13 +121,9 @@ def _trunks(canvas: Canvas, unit: float, textures: NDArray, rng: np.random.Gener
         for y in np.arange(-0.02, SHORE - 0.015, 0.032):
             for side in rng.permutation([-0.5, 0.5]):
                 tone = np.clip(0.60 + 0.5 * side * towards + rng.normal(0, 0.10), 0, 1)
-                paint = jitter(
-                    np.stack([ramp(tone, BARK), ramp(np.clip(tone + 0.22, 0, 1), BARK)]), rng, 0.02, 0.012
-                )
+                paint = jitter(np.stack([ramp(tone, BARK), ramp(np.clip(tone + 0.22, 0, 1), BARK)]), rng, 0.02, 0.012)
                 long = rng.uniform(0.05, 0.09) * size
-                brush = Brush(
-                    half * size * rng.uniform(0.9, 1.15), long, 4.2 * unit, 0.35, 0.05, 0.5, 0.8, 0.2
-                )
+                brush = Brush(half * size * rng.uniform(0.9, 1.15), long, 4.2 * unit, 0.35, 0.05, 0.5, 0.8, 0.2)
                 at = np.array([_leaning(foot, top, y) + side * half, y]) * size
                 _slab(canvas, at, lean + rng.normal(0, 0.03), brush, (paint[0], paint[1]), textures, rng)
         # then dark paint dragged in from the shaded edge, and the scars where branches were.
@@ -140,9 +132,7 @@ def _trunks(canvas: Canvas, unit: float, textures: NDArray, rng: np.random.Gener
                 dark = jitter(np.stack([rgb("#1c1638"), rgb("#5a4a70")]), rng, 0.03, 0.015)
                 scar = rng.random() < 0.22
                 long = half * size * (rng.uniform(0.9, 1.5) if scar else rng.uniform(0.3, 0.8))
-                brush = Brush(
-                    rng.uniform(4, 11 if scar else 7) * unit, long, 2.6 * unit, 0.75, 0.3, 0.4, 0.6, 0.3
-                )
+                brush = Brush(rng.uniform(4, 11 if scar else 7) * unit, long, 2.6 * unit, 0.75, 0.3, 0.4, 0.6, 0.3)
                 edge = rng.uniform(-0.3, 0.3) if scar else -towards * rng.uniform(0.45, 0.75)
                 at = np.array([_leaning(foot, top, y) + edge * half, y]) * size
                 turn = rng.normal(0.1, 0.18) + (0.0 if towards > 0 else np.pi)
@@ -168,9 +158,7 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
             wet = at[1] / (2 * height) > SHORE
             turn = turn * (0.25 if wet else 1.0) + (0.0 if wet or rng.random() < 0.8 else 1.5)
             stretch, squeeze = (1.5, 0.55) if wet else (rng.uniform(0.7, 1.1), rng.uniform(0.75, 1.15))
-            brush = Brush(
-                wide * unit * squeeze, long * unit * stretch, thick * unit, dry, 0.08, 0.55, 0.85, 0.25
-            )
+            brush = Brush(wide * unit * squeeze, long * unit * stretch, thick * unit, dry, 0.08, 0.55, 0.85, 0.25)
             _slab(canvas, at, turn, brush, (one, two), textures, rng)
 
     work_over(66, 120, 7.0, 46, 1.0, 0.30)

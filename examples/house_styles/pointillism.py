@@ -78,9 +78,7 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Scene:
     colour = ramp(np.clip(far * 1.12 + 0.05 * broad, 0, 1), SKY)
     angle = np.arctan2(x - sun_x, -(y - sun_y))
     # Clouds lit from below, strung across the upper sky.
-    cloud = (
-        smoothstep(0.35, 1.25, broad + 0.35 * loose) * smoothstep(0.46, 0.34, y) * smoothstep(0.06, 0.2, far)
-    )
+    cloud = smoothstep(0.35, 1.25, broad + 0.35 * loose) * smoothstep(0.46, 0.34, y) * smoothstep(0.06, 0.2, far)
     colour = blend(
         colour,
         ramp(np.clip(0.5 + 0.35 * loose + 0.4 * (0.25 - y), 0, 1), ["#ffd9a0", "#ffb7a8", "#f3d7ea"]),
@@ -93,10 +91,7 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Scene:
         colour, ramp(np.clip((y - far_ridge) * 14, 0, 1), FAR_HILL), smoothstep(-0.002, 0.002, y - far_ridge)
     )
     near_ridge = (
-        HORIZON
-        - 0.165 * np.exp(-(((x - 1.36) / 0.20) ** 2))
-        - 0.05 * np.exp(-(((x - 1.05) / 0.1) ** 2))
-        + 0.004
+        HORIZON - 0.165 * np.exp(-(((x - 1.36) / 0.20) ** 2)) - 0.05 * np.exp(-(((x - 1.05) / 0.1) ** 2)) + 0.004
     )
     lit = np.clip((y - near_ridge) * 7 + 0.1 * loose + 0.25 * (x - 1.1), 0, 1)
     inside = smoothstep(-0.002, 0.002, y - near_ridge)
@@ -126,9 +121,7 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Scene:
             aside = ((x - cx) * side + 0.006 * ripple) / (tall * wide * np.clip(1 - below, 0, 1) + 1e-4)
             mirrored = (aside > 0) & (aside < 1) & (below > 0.1) & (below < 1) & (ripple > -0.3)
             colour = np.where(mirrored[..., None], blend(colour, rgb(light), 0.6), colour)
-        hull = np.abs(x - cx - 0.01 * tall) < tall * 0.34 * (
-            1 - 0.5 * np.clip((y - base) / (0.1 * tall), 0, 1)
-        )
+        hull = np.abs(x - cx - 0.01 * tall) < tall * 0.34 * (1 - 0.5 * np.clip((y - base) / (0.1 * tall), 0, 1))
         hull &= (rise < 0.07) & (rise > -0.1)
         colour = np.where(hull[..., None], rgb("#a8324a"), colour)
 
@@ -143,9 +136,7 @@ def _scene(width: int, height: int, rng: np.random.Generator) -> Scene:
     depth = y - bank
     inside = smoothstep(-0.002, 0.002, depth)
     tone = 0.62 + 0.13 * loose + 0.14 * np.sin(x * 5 + y * 23 + broad) + 0.35 * smoothstep(0.03, 0.0, depth)
-    shadow = smoothstep(
-        1.0, 0.75, np.hypot((x - 0.33 + 0.9 * (y - 0.85)) / 0.44, (y - 0.86) / 0.085) + 0.1 * loose
-    )
+    shadow = smoothstep(1.0, 0.75, np.hypot((x - 0.33 + 0.9 * (y - 0.85)) / 0.44, (y - 0.86) / 0.085) + 0.1 * loose)
     tone = tone - 0.5 * shadow - 0.18 * smoothstep(0.85, 1.0, y)
     colour = blend(colour, ramp(np.clip(tone, 0, 1), MEADOW), inside)
     angle = np.where(depth > 0, -1.1 + 0.6 * np.sin(x * 9 + y * 7) + 0.3 * loose, angle)
@@ -231,8 +222,6 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
             # Thin paint skips the valleys of the weave.
             cover = np.clip(part * 2.6 + 0.25 * weave[y0:y1, x0:x1] * (part < 0.6), 0, 1) * (part > 0)
             colour[y0:y1, x0:x1] += (paint - colour[y0:y1, x0:x1]) * cover[..., None]
-            thick[y0:y1, x0:x1] += (
-                0.25 * thick[y0:y1, x0:x1] + 1.5 * unit * part - thick[y0:y1, x0:x1]
-            ) * cover
+            thick[y0:y1, x0:x1] += (0.25 * thick[y0:y1, x0:x1] + 1.5 * unit * part - thick[y0:y1, x0:x1]) * cover
     lit = shade(colour, thick, strength=0.28, gloss=0.12, soften=1.2)
     return to_image(lit, (width, height))

@@ -68,9 +68,7 @@ class Window:
         aspect = self.width / self.height
         rows, columns = int(1.3 / spacing) + 1, int((aspect + 0.3) / (spacing * stretch)) + 1
         v, u = np.mgrid[0:rows, 0:columns].astype(np.float64)
-        seeds = np.stack([u + 0.5 * (v % 2), v], -1).reshape(-1, 2) + self.rng.uniform(
-            -0.33, 0.33, (rows * columns, 2)
-        )
+        seeds = np.stack([u + 0.5 * (v % 2), v], -1).reshape(-1, 2) + self.rng.uniform(-0.33, 0.33, (rows * columns, 2))
         seeds = seeds * spacing - 0.1
         points = np.stack([self.x / stretch, self.y + bend], -1).reshape(-1, 2)
         return cKDTree(seeds).query(points)[1].reshape(self.x.shape)
@@ -90,9 +88,7 @@ def _sky(window: Window) -> None:
     # The sun: a heart, two rows of petals, flames.
     flame = 0.255 + 0.040 * np.sign(np.sin(bearing * 12)) * np.abs(np.sin(bearing * 12)) ** 0.6
     curl = bearing + 1.1 * far
-    window.put(
-        far < flame, np.floor(curl / (2 * np.pi) * 24) % 24, SUNLIGHT, 0.82 + 0.16 * np.sin(bearing * 12)
-    )
+    window.put(far < flame, np.floor(curl / (2 * np.pi) * 24) % 24, SUNLIGHT, 0.82 + 0.16 * np.sin(bearing * 12))
     for radius, petals, tone in ((0.215, 18, 0.52), (0.145, 12, 0.22)):
         lobe = radius * (0.86 + 0.14 * np.abs(np.cos(curl * petals / 2)) ** 0.7)
         window.put(
@@ -127,28 +123,20 @@ def _land(window: Window) -> None:
         RIVER,
         0.55 + 0.28 * np.sin(strip * 2.4 + cut) + 0.16 * np.sin(cut * 1.9),
     )
-    glint = (
-        (np.abs(x - SUN[0]) < 0.055 + 0.25 * depth + 0.02 * np.sin(strip * 2.5))
-        & (depth > 0)
-        & (strip % 2 == 1)
-    )
+    glint = (np.abs(x - SUN[0]) < 0.055 + 0.25 * depth + 0.02 * np.sin(strip * 2.5)) & (depth > 0) & (strip % 2 == 1)
     window.put(glint, strip, SUNLIGHT, 0.15 + 0.12 * (strip % 5))
     bank = y - (0.885 + 0.03 * np.sin(x * 5 + 1) - 0.16 * np.abs(x - 0.66) ** 1.5)
     window.put(bank > 0, window.cells(0.075, 1.25, 0.03 * np.sin(x * 12)), MEADOW)
 
 
-def _leaf(
-    window: Window, root: tuple[float, float], tip: tuple[float, float], girth: float, bow: float
-) -> None:
+def _leaf(window: Window, root: tuple[float, float], tip: tuple[float, float], girth: float, bow: float) -> None:
     """A lens-shaped leaf, split down its rib and cut across."""
     dx, dy = tip[0] - root[0], tip[1] - root[1]
     length = np.hypot(dx, dy)
     along = ((window.x - root[0]) * dx + (window.y - root[1]) * dy) / length**2
     across = ((window.y - root[1]) * dx - (window.x - root[0]) * dy) / length
     across = across - bow * np.sin(np.pi * np.clip(along, 0, 1))
-    inside = (
-        (np.abs(across) < girth * np.sin(np.pi * np.clip(along, 0, 1)) ** 0.8) & (along > 0) & (along < 1)
-    )
+    inside = (np.abs(across) < girth * np.sin(np.pi * np.clip(along, 0, 1)) ** 0.8) & (along > 0) & (along < 1)
     part = np.floor(along * length / 0.10 + 0.3)
     window.put(inside, (across > 0) * 100 + part, LEAF, 0.35 + 0.3 * (across > 0) + 0.3 * along)
 
@@ -179,18 +167,10 @@ def _iris(window: Window, cx: float, cy: float, size: float) -> None:
         across = ((window.y - cy) * dx - (window.x - cx) * dy) / size
         across = across - bow * np.sin(np.pi * np.clip(along, 0, 1))
         inside = (
-            (np.abs(across) < wide * np.sin(np.pi * np.clip(along, 0, 1) ** 1.35) ** 0.7)
-            & (along > 0)
-            & (along < 1)
+            (np.abs(across) < wide * np.sin(np.pi * np.clip(along, 0, 1) ** 1.35) ** 0.7) & (along > 0) & (along < 1)
         )
-        window.put(
-            inside, (across > 0) * 10 + np.floor(along * 1.9), IRIS, 0.9 - 0.7 * along + 0.2 * (across > 0)
-        )
-        tongue = (
-            (np.abs(across) < 0.085 * np.sin(np.pi * np.clip(along / 0.62, 0, 1)))
-            & (along > 0)
-            & (along < 0.62)
-        )
+        window.put(inside, (across > 0) * 10 + np.floor(along * 1.9), IRIS, 0.9 - 0.7 * along + 0.2 * (across > 0))
+        tongue = (np.abs(across) < 0.085 * np.sin(np.pi * np.clip(along / 0.62, 0, 1))) & (along > 0) & (along < 0.62)
         if angle > 0:
             window.put(tongue, np.zeros(along.shape), ["#ffe45a", "#ffb52a"])
 
@@ -252,9 +232,7 @@ def _glass(window: Window, unit: float) -> tuple[NDArray, NDArray]:
         elif k < 4:
             turned = fractal(size, 26 * unit, rng, 3)
             streak = np.sin(2.6 * turned + (window.x if k == 2 else window.y) * 30)
-            bump = (
-                np.sin((window.x * (3 - k) + window.y * (k - 2)) * 2 * np.pi * 768 / 9 + 1.4 * turned) * 0.8
-            )
+            bump = np.sin((window.x * (3 - k) + window.y * (k - 2)) * 2 * np.pi * 768 / 9 + 1.4 * turned) * 0.8
         else:
             streak, bump = fractal(size, 34 * unit, rng, 4, 0.6), -np.abs(smooth(size, 6 * unit, rng)) * 1.5
         streaks, surface = np.where(chosen, streak, streaks), np.where(chosen, bump, surface)
@@ -294,9 +272,7 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
     came, heavy = 2.2 * unit * uneven, 3.3 * unit * uneven
     depth = np.minimum(near - came, near_shape - heavy)
     grime = (
-        np.exp(-np.clip(depth, 0, None) / (3.5 * unit))
-        * (0.55 + 0.15 * fractal(near.shape, 12 * unit, rng, 3))
-        * 0.8
+        np.exp(-np.clip(depth, 0, None) / (3.5 * unit)) * (0.55 + 0.15 * fractal(near.shape, 12 * unit, rng, 3)) * 0.8
     )
     light = light * (1 - np.clip(grime, 0, 0.85))[..., None]
 
@@ -311,8 +287,6 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
 
     picture = light * (1 - lead[..., None]) + metal * lead[..., None]
     # Bright glass spills over the lead, as it does in the eye.
-    glow = np.stack(
-        [gaussian_filter((light * (1 - lead[..., None]))[..., c] ** 2, 9 * unit) for c in range(3)], -1
-    )
+    glow = np.stack([gaussian_filter((light * (1 - lead[..., None]))[..., c] ** 2, 9 * unit) for c in range(3)], -1)
     picture = 1 - (1 - np.clip(picture, 0, 1)) * (1 - 0.26 * glow)
     return to_image(picture, (width, height))

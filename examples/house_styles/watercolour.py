@@ -200,11 +200,7 @@ def _leaf(sheet: Sheet, root: NDArray, tip: NDArray, girth: float, bow: float) -
     """Two glazes, the second on the shaded half only."""
     across = np.array([-(tip - root)[1], (tip - root)[0]])
     rib = through([tuple(root), tuple((root + tip) / 2 + bow * across), tuple(tip)], 40)
-    wide = (
-        girth
-        * np.sin(np.linspace(0.02, np.pi - 0.02, 40)) ** 0.8
-        * (1 + 0.12 * np.sin(np.linspace(0, 25, 40)))
-    )
+    wide = girth * np.sin(np.linspace(0.02, np.pi - 0.02, 40)) ** 0.8 * (1 + 0.12 * np.sin(np.linspace(0, 25, 40)))
     place = float(sheet.rng.uniform(0.1, 0.9))
     for outline, strength in (
         (ribbon(rib, wide), 0.55),
@@ -240,24 +236,18 @@ def _flower(
         glazes.append((far < reach, ramp(tone, palette), strength))
         kept_dry |= far < reach
     # Paper under the flower was masked, so its colour stays clean.
-    sheet.density[at] *= (1 - 0.93 * gaussian_filter(kept_dry.astype(np.float32), 1.5 * sheet.unit))[
-        ..., None
-    ]
+    sheet.density[at] *= (1 - 0.93 * gaussian_filter(kept_dry.astype(np.float32), 1.5 * sheet.unit))[..., None]
     for inside, colour, strength in glazes:
         sheet.wash(at, inside, colour, strength, edge=0.85, grain=0.06)
     heart = far < 0.20 * (1 + 0.2 * sheet.ragged[at])
     sheet.wash(at, heart, np.broadcast_to(rgb("#3a2a5a"), (*x.shape, 3)), 0.95, edge=0.3)
     for _ in range(46):
         angle, long = rng.uniform(0, 2 * np.pi), rng.uniform(0.18, 0.36)
-        dot = np.hypot(x / size - long * np.cos(angle), y / size - long * np.sin(angle)) < rng.uniform(
-            0.010, 0.028
-        )
+        dot = np.hypot(x / size - long * np.cos(angle), y / size - long * np.sin(angle)) < rng.uniform(0.010, 0.028)
         sheet.wash(at, dot, np.broadcast_to(rgb("#2a1f4a"), (*x.shape, 3)), 0.9, edge=0.2)
     if rng.random() < 0.7:
         angle = rng.uniform(0, 2 * np.pi)
-        sheet.bloom(
-            (cx + 0.6 * size * np.cos(angle), cy + 0.6 * size * tilt * np.sin(angle)), 0.28 * size, 0.5
-        )
+        sheet.bloom((cx + 0.6 * size * np.cos(angle), cy + 0.6 * size * tilt * np.sin(angle)), 0.28 * size, 0.5)
 
 
 def _foreground(sheet: Sheet, flowers: list[tuple[float, float, float, float, list[str], int]]) -> None:
@@ -292,16 +282,12 @@ def render(seed: int = 0, width: int = 1024, height: int = 768) -> Image.Image:
     sheet = Sheet(2 * width, 2 * height, rng)
     _sky(sheet)
     for _ in range(9):
-        sheet.bloom(
-            (rng.uniform(0, 1.33), rng.uniform(0, 0.32)), rng.uniform(0.04, 0.12), rng.uniform(0.25, 0.45)
-        )
+        sheet.bloom((rng.uniform(0, 1.33), rng.uniform(0, 0.32)), rng.uniform(0.04, 0.12), rng.uniform(0.25, 0.45))
     _mountains(sheet)
     _spruces(sheet)
     _meadow(sheet)
     for _ in range(12):
-        sheet.bloom(
-            (rng.uniform(0, 1.33), rng.uniform(0.42, 1.0)), rng.uniform(0.03, 0.09), rng.uniform(0.25, 0.5)
-        )
+        sheet.bloom((rng.uniform(0, 1.33), rng.uniform(0.42, 1.0)), rng.uniform(0.03, 0.09), rng.uniform(0.25, 0.5))
     flowers = [
         (0.58, 0.76, 0.060, 0.75, PETALS, 5),
         (1.25, 0.66, 0.062, 0.8, BLUES, 6),

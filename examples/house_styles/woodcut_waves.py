@@ -164,9 +164,7 @@ def _breaker(block: Block, foot: tuple[float, float], size: float, flip: float, 
     fingers.append((under, size * np.linspace(0.075, 0.006, len(under))))
     for step in np.linspace(4, 188, int(26 + 20 * size)).astype(int):
         over = step < 122
-        heading = np.arctan2(outward[step, 1] + 0.35, outward[step, 0] + 0.55 * flip * over) + rng.normal(
-            0, 0.22
-        )
+        heading = np.arctan2(outward[step, 1] + 0.35, outward[step, 0] + 0.55 * flip * over) + rng.normal(0, 0.22)
         length = size * (0.045 + (0.12 if over else 0.05) * nearness[step]) * rng.uniform(0.6, 1.35)
         curl = flip * (1.6 if over else -1.5) * rng.uniform(0.8, 1.3)
         root = lip[step] - outward[step] * 0.012 * size
@@ -174,9 +172,7 @@ def _breaker(block: Block, foot: tuple[float, float], size: float, flip: float, 
     block.outlined(fingers, FOAM, 1.5)
     for path, widths in fingers[2::2]:
         if widths[0] > 0.012 * size:
-            block.line(
-                path[2:-2] + normals(path)[2:-2] * widths[2:-2, None] * 0.22, _swell(12, 0.4, 1.8), PALE
-            )
+            block.line(path[2:-2] + normals(path)[2:-2] * widths[2:-2, None] * 0.22, _swell(12, 0.4, 1.8), PALE)
     block.area(ribbon(cap[25:], size * np.linspace(0.002, 0.028, len(cap) - 25)), MIST)
     for share in (0.02, 0.055):
         block.line(between(share)[135:225], _swell(90, 0.4, 1.8), MIDDLE)
@@ -185,9 +181,7 @@ def _breaker(block: Block, foot: tuple[float, float], size: float, flip: float, 
         block.disc(at + np.array([flip * 0.08, 0.02]) * size, rng.uniform(0.0015, 0.0055), FOAM)
 
 
-def _rolling(
-    block: Block, level: float, tall: float, period: float, phase: float, rows: int, foam: bool
-) -> None:
+def _rolling(block: Block, level: float, tall: float, period: float, phase: float, rows: int, foam: bool) -> None:
     """A row of peaked swells: each line below the crest is a calmer copy of it."""
     rng = block.rng
     x = np.linspace(-0.05, block.width / block.height + 0.05, 700)
@@ -214,9 +208,7 @@ def _rolling(
             j = int(np.clip(at + k, 1, len(x) - 2))
             near = 1 - abs(k) / 40
             heading = 0.35 + 0.9 * k / 34 + rng.normal(0, 0.2)
-            shapes += _claw(
-                crest[j], heading, tall * (0.16 + 0.34 * near), tall * (0.09 + 0.12 * near), 1.2, rng, 1
-            )
+            shapes += _claw(crest[j], heading, tall * (0.16 + 0.34 * near), tall * (0.09 + 0.12 * near), 1.2, rng, 1)
     block.outlined(shapes, FOAM, 1.4)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from impasto.diagnostics import diagnose
 from impasto.engines.registry import load_engine
 from impasto.errors import InputError
 from impasto.images import Picture, check_destination, read, read_metadata
 from impasto.recipe import Recipe
+from impasto.settings import STARTS
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     #: Whatever :func:`impasto.images.read` takes.
     ImageLike = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor | Picture
 
-__all__ = ["check_destination", "read_recipe", "rerun", "stylize"]
+__all__ = ["check_destination", "diagnose", "read_recipe", "rerun", "stylize"]
 
 
 def stylize(
@@ -64,11 +66,10 @@ def stylize(
     """
     styles = [read(one) for one in style] if isinstance(style, list | tuple) else [read(style)]
     init = settings.get("init")
-    if init is None or init in ("content", "noise", "style"):
-        first = None
-    else:
+    first = None
+    if init is not None and not (isinstance(init, str) and init in STARTS):
         first = read(init)
-        settings["init"] = first.name
+        settings["init"] = "file"
     return load_engine(engine).stylize(
         read(content), styles, settings, init=first, on_progress=on_progress, cancel=cancel
     )
@@ -99,11 +100,15 @@ def rerun(
         InputError: a picture is not the one that the recipe names (its SHA-256 differs), or one is missing.
     """
     if (vgg_weights is None) != (recipe.settings.get("vgg_weights") is None):
-        raise InputError(f"the recipe names the weights {recipe.settings.get('vgg_weights')}; give exactly these as vgg_weights")
+        raise InputError(
+            f"the recipe names the weights {recipe.settings.get('vgg_weights')}; give exactly these as vgg_weights"
+        )
     pictures = [read(content), *(read(one) for one in (style if isinstance(style, list | tuple) else [style]))]
     named = [recipe.content, *recipe.styles]
     if (init is None) != (recipe.init is None):
-        raise InputError("the recipe and the call disagree on whether there is a picture to start from; give init if so")
+        raise InputError(
+            "the recipe and the call disagree on whether there is a picture to start from; give init if so"
+        )
     first = None
     if init is not None and recipe.init is not None:
         first = read(init)
@@ -117,7 +122,7 @@ def rerun(
                 f"{picture.name} is not the {source.name} that the recipe names: its SHA-256 is {picture.sha256}, "
                 f"expected {source.sha256}"
             )
-    return load_engine(recipe.engine).stylize(
+    result = load_engine(recipe.engine).stylize(
         pictures[0],
         pictures[1 : 1 + len(recipe.styles)],
         {**recipe.settings, "vgg_weights": vgg_weights},
@@ -126,6 +131,12 @@ def rerun(
         on_progress=on_progress,
         cancel=cancel,
     )
+    if result.recipe.weights.sha256 != recipe.weights.sha256:
+        raise InputError(
+            f"the network's weights have SHA-256 {result.recipe.weights.sha256}, "
+            f"the recipe names {recipe.weights.sha256} ({recipe.weights.source})"
+        )
+    return result
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from impasto.errors import SettingsError
 
+#: What ``init`` may name besides a picture.
+STARTS: Final = ("content", "noise", "style")
+
 Pooling = Literal["max", "average", "l2"]
 
 #: VGG-19's activations ``relu1_1 … relu5_4``: here, so that settings are checked without loading the network.
@@ -51,12 +54,15 @@ class OptimizeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     image_size: int | None = Field(
-        None, ge=16, le=16384, description="longer side of the output in pixels; by default 512, or the content's if less"
+        None,
+        ge=16,
+        le=16384,
+        description="longer side of the output in pixels; by default 512, or the content's if less",
     )
     style_weights: tuple[Weight, ...] | None = Field(
         None, description="one share per style picture, in their order; equal if left out"
     )
-    content_weight: Weight = Field(0.02, description="how strongly the content is held on to")
+    content_weight: Weight = Field(0.015, description="how strongly the content is held on to")
     style_weight: Weight = Field(1.0, description="how strongly the style is imposed")
     tv_weight: Weight = Field(2.0, description="how strongly speckle is smoothed away (total variation)")
     style_loss: Literal["w2", "gram"] = Field(
@@ -70,7 +76,10 @@ class OptimizeSettings(BaseModel):
         {"relu4_2": 1.0}, description="content layers, each with an optional weight; divided by their sum"
     )
     style_scale: float = Field(
-        1.0, ge=0.1, le=4, allow_inf_nan=False,
+        1.0,
+        ge=0.1,
+        le=4,
+        allow_inf_nan=False,
         description="style's longer side ÷ content's: above 1 larger strokes, below 1 finer ones",
     )
     init: str = Field(

@@ -107,8 +107,7 @@ def _split(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | No
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image, alpha
     raise UnreadableImageError(
-        f"cannot read {name!r}: Pillow mode {image.mode!r} has no meaning here; "
-        "convert it to RGB or RGBA first"
+        f"cannot read {name!r}: Pillow mode {image.mode!r} has no meaning here; convert it to RGB or RGBA first"
     )
 
 

@@ -42,8 +42,7 @@ class Picture:
             raise ValueError(f"pixels must be (3, h, w), but are {tuple(self.pixels.shape)}")
         if self.alpha is not None and self.alpha.shape != (1, self.height, self.width):
             raise ValueError(
-                f"alpha must be (1, {self.height}, {self.width}) like the pixels, but is "
-                f"{tuple(self.alpha.shape)}"
+                f"alpha must be (1, {self.height}, {self.width}) like the pixels, but is {tuple(self.alpha.shape)}"
             )
 
     @property

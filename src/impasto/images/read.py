@@ -69,8 +69,7 @@ def read(
         name, decoded = "tensor", from_tensor(source)
     else:
         raise UnreadableImageError(
-            f"cannot read a picture from {type(source).__name__}; "
-            "give a path, a Pillow image, an array or a tensor"
+            f"cannot read a picture from {type(source).__name__}; give a path, a Pillow image, an array or a tensor"
         )
     check_pixels(name, decoded.pixels.shape[2], decoded.pixels.shape[1], max_pixels)
     return _picture(decoded, notes, name=name, sha256=_hash_pixels(decoded))

@@ -76,18 +76,14 @@ def read_bytes(path: Path) -> bytes:
             )
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise UnreadableImageError(
-            f"cannot read {str(path)!r}: there is no such file; check the path"
-        ) from error
+        raise UnreadableImageError(f"cannot read {str(path)!r}: there is no such file; check the path") from error
     except PermissionError as error:
         raise UnreadableImageError(
             f"cannot read {str(path)!r}: there is no permission to read it; change its permissions or copy it"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
-        raise UnreadableImageError(
-            f"cannot read {str(path)!r}: {reason}; check the path and the disk"
-        ) from error
+        raise UnreadableImageError(f"cannot read {str(path)!r}: {reason}; check the path and the disk") from error
     if not data:
         raise UnreadableImageError(f"cannot read {str(path)!r}: it is empty (0 bytes); {ALLOWED}")
     return data
@@ -114,13 +110,11 @@ def decoding(name: str) -> Iterator[list[str]]:
             yield notes
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise UnreadableImageError(
-                f"cannot read {name!r}: it claims more pixels than can be decoded safely ({error}); "
-                "make it smaller"
+                f"cannot read {name!r}: it claims more pixels than can be decoded safely ({error}); make it smaller"
             ) from error
         except UnidentifiedImageError as error:
             raise UnreadableImageError(
-                f"cannot read {name!r}: it is no picture of a supported format, or its beginning is damaged; "
-                f"{ALLOWED}"
+                f"cannot read {name!r}: it is no picture of a supported format, or its beginning is damaged; {ALLOWED}"
             ) from error
         except DECODER_ERRORS as error:
             reason = str(error).strip().rstrip(".") or type(error).__name__

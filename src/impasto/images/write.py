@@ -159,8 +159,7 @@ def encode(picture: Picture, format: str, *, metadata: str | None = None, qualit
         Image.fromarray(_quantize(picture, keep_alpha=kind != "JPEG")).save(buffer, format=kind, **options)
     except _ENCODER_ERRORS as error:
         raise OutputError(
-            f"cannot encode {picture.width}x{picture.height} px as {kind} ({error}); "
-            "write a PNG or make it smaller"
+            f"cannot encode {picture.width}x{picture.height} px as {kind} ({error}); write a PNG or make it smaller"
         ) from error
     return buffer.getvalue()
 
@@ -175,8 +174,7 @@ def _metadata_options(metadata: str, kind: str) -> dict[str, object]:
     packet = xmp_packet(metadata)
     if kind == "JPEG" and len(packet) > _MAX_JPEG_XMP_BYTES:
         raise OutputError(
-            f"the metadata need {len(packet)} bytes, but JPEG holds at most {_MAX_JPEG_XMP_BYTES}; "
-            "write a PNG"
+            f"the metadata need {len(packet)} bytes, but JPEG holds at most {_MAX_JPEG_XMP_BYTES}; write a PNG"
         )
     return {"tiffinfo": {_TIFF_XMP_TAG: packet}} if kind == "TIFF" else {"xmp": packet}
 
@@ -198,8 +196,7 @@ def _format_of(extension: str, shown: str) -> str:
     """Pillow's name of the format of an extension."""
     if extension not in _FORMATS:
         raise OutputError(
-            f"cannot write {shown}: {extension!r} is no output format; "
-            f"use one of {', '.join(output_formats())}"
+            f"cannot write {shown}: {extension!r} is no output format; use one of {', '.join(output_formats())}"
         )
     return _FORMATS[extension]
 
@@ -217,8 +214,7 @@ def _checked_target(path: str | os.PathLike[str]) -> Path:
             raise OutputError(f"cannot write {shown}: there is no folder {str(folder)!r}; create it first")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(
-                f"cannot write {shown}: there is no permission to write in {str(folder)!r}; "
-                "choose another folder"
+                f"cannot write {shown}: there is no permission to write in {str(folder)!r}; choose another folder"
             )
         if target.exists() and not (target.is_file() and os.access(target, os.W_OK)):
             raise OutputError(

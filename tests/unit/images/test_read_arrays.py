@@ -68,9 +68,7 @@ def test_read_copies_so_that_the_source_may_change() -> None:
     assert all(float(picture.pixels.max()) == 0 for picture in pictures)
 
 
-@pytest.mark.parametrize(
-    "shape", [(3,), (2, 3, 2), (3, 4, 5), (2, 3, 4, 3), (0, 3), (3, 0, 3), (0, 0, 3), (2, 2, 0)]
-)
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 2), (3, 4, 5), (2, 3, 4, 3), (0, 3), (3, 0, 3), (0, 0, 3), (2, 2, 0)])
 def test_read_array_of_another_shape_names_it(shape: tuple[int, ...]) -> None:
     with pytest.raises(UnreadableImageError) as caught:
         read(np.zeros(shape))

@@ -37,9 +37,7 @@ def as_tensor(array: NDArray[np.uint8]) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_read_format_by_content_whatever_the_name(
-    kind: str, photo: NDArray[np.uint8], tmp_path: Path
-) -> None:
+def test_read_format_by_content_whatever_the_name(kind: str, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     path = tmp_path / "picture.xyz"
     Image.fromarray(photo).save(path, format=kind, **FORMATS[kind])
     picture = read(path)
@@ -195,8 +193,7 @@ def png_header(width: int, height: int) -> bytes:
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"IDAT" + zlib.compress(bytes(100))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-        for chunk in (body, data)
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in (body, data)
     )
 
 

@@ -111,9 +111,7 @@ def test_read_palette_with_and_without_transparency(tmp_path: Path) -> None:
         (png(16, 4, b"\x33\x00\x80\x00", 1), [51, 51, 51], 128),
     ],
 )
-def test_read_png_kinds_that_pillow_cannot_write(
-    file: io.BytesIO, color: list[int], opacity: int | None
-) -> None:
+def test_read_png_kinds_that_pillow_cannot_write(file: io.BytesIO, color: list[int], opacity: int | None) -> None:
     with Image.open(file) as image:
         picture = read(image)
     assert (rgb(picture), alpha(picture)) == (color, opacity)
@@ -161,9 +159,7 @@ def test_read_gray_tiff_knows_its_bits_and_its_white(file: io.BytesIO, expected:
         ("F", float("inf"), "inf"),
     ],
 )
-def test_read_values_without_a_meaning_are_refused_with_the_value(
-    mode: str, value: float, found: str
-) -> None:
+def test_read_values_without_a_meaning_are_refused_with_the_value(mode: str, value: float, found: str) -> None:
     with pytest.raises(UnreadableImageError, match=found):
         read(Image.new(mode, (1, 1), value))
 

@@ -46,9 +46,7 @@ def test_write_then_read_keeps_pixels_and_alpha(extension: str, picture: Picture
 
 
 @pytest.mark.parametrize("extension", WITH_ALPHA)
-def test_write_opaque_alpha_stays_a_channel_where_the_encoder_lets_it(
-    extension: str, photo: NDArray[np.uint8]
-) -> None:
+def test_write_opaque_alpha_stays_a_channel_where_the_encoder_lets_it(extension: str, photo: NDArray[np.uint8]) -> None:
     opaque = np.dstack([photo, np.full(photo.shape[:2], 255, dtype=np.uint8)])
     for array, channels in ((photo, "RGB"), (opaque, "RGBA")):
         data = encode(read(array), extension)
@@ -127,9 +125,7 @@ def test_encode_quality_changes_the_size_and_is_checked(picture: Picture) -> Non
 
 
 @pytest.mark.parametrize(("extension", "limit"), [(".webp", 16383), (".jpg", 65500), (".avif", 32768)])
-def test_encode_largest_side_comes_back_and_one_more_is_refused(
-    extension: str, limit: int, tmp_path: Path
-) -> None:
+def test_encode_largest_side_comes_back_and_one_more_is_refused(extension: str, limit: int, tmp_path: Path) -> None:
     (tmp_path / f"long{extension}").write_bytes(encode(Picture(torch.zeros(3, 1, limit)), extension))
     assert read(tmp_path / f"long{extension}").width == limit
     with pytest.raises(OutputError, match=f"at most {limit} px.*{limit + 1}x1 px.*PNG"):
@@ -152,9 +148,7 @@ def test_check_destination_accepts_what_write_accepts(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_destination_that_cannot_be_is_refused_before_anything_is_written(
-    picture: Picture, tmp_path: Path
-) -> None:
+def test_destination_that_cannot_be_is_refused_before_anything_is_written(picture: Picture, tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "file").write_text("")

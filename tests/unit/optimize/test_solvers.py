@@ -160,9 +160,7 @@ def test_solver_on_a_flat_objective_ends_without_nan(solver: Solver) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (7, 8)])
 def test_solver_on_pictures_a_pixel_wide_stays_finite_and_descends(solver: Solver, size: tuple[int, int]) -> None:
     goal = _random(1, 3, *size, seed=5)
-    losses = _run(
-        solver, lambda x: (float((x - goal).square().sum()), 2 * (x - goal)), 40, shape=(1, 3, *size)
-    )
+    losses = _run(solver, lambda x: (float((x - goal).square().sum()), 2 * (x - goal)), 40, shape=(1, 3, *size))
     assert all(math.isfinite(loss) for loss in losses)
     assert losses[-1] < losses[0]
 

@@ -43,9 +43,7 @@ def _pool(x: Tensor, pooling: str) -> Tensor:
     return 0.78 * torch.where(nonzero, torch.where(nonzero, energy, 1).sqrt(), 0)
 
 
-def _reference(
-    weights: VGGWeights, pixels: Tensor, pooling: str, *, deepest: str = LAYERS[-1]
-) -> dict[str, Tensor]:
+def _reference(weights: VGGWeights, pixels: Tensor, pooling: str, *, deepest: str = LAYERS[-1]) -> dict[str, Tensor]:
     """VGG-19 as the paper draws it, but for the first padding and the last rescaling."""
     x = F.pad(pixels - torch.tensor(weights.mean).view(1, 3, 1, 1), (1, 1, 1, 1), mode="replicate")
     found = {}

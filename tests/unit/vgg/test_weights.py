@@ -123,9 +123,7 @@ def _flip_a_bit(path: Path) -> None:
         pytest.param(_flip_a_bit, id="one-bit-flipped"),
     ],
 )
-def test_cache_when_damaged_is_made_again(
-    cache: Path, weights: VGGWeights, damage: Callable[[Path], object]
-) -> None:
+def test_cache_when_damaged_is_made_again(cache: Path, weights: VGGWeights, damage: Callable[[Path], object]) -> None:
     cache.parent.mkdir()
     save_file(weights.tensors, cache)
     damage(cache)

@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import PureWindowsPath
 from typing import Any
 
 import torch
@@ -99,9 +100,7 @@ class _Run:
         self.style_pixels = [style.pixels[None].to(device) for style in self.styles]
         self.timings["prepare"] = time.perf_counter() - self.started
 
-        solver: Solver = (
-            BoxLBFGS() if self.settings.optimizer == "lbfgs" else BoxAdam(self.settings.learning_rate)
-        )
+        solver: Solver = BoxLBFGS() if self.settings.optimizer == "lbfgs" else BoxAdam(self.settings.learning_rate)
         pixels: Tensor | None = None
         index = 0
         while index < len(self.plan):
@@ -230,7 +229,7 @@ class _Run:
                 impasto=version("impasto"),
                 torch=torch.__version__,
                 python=platform.python_version(),
-                device=device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
+                device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
                 dtype=str(self.precision.dtype).removeprefix("torch."),
                 cpu=f"{platform.machine()} {cpu_instructions()}",
                 threads=torch.get_num_threads(),
@@ -269,7 +268,6 @@ def _source(picture: Picture) -> Source:
 def _portable(settings: OptimizeSettings) -> dict[str, Any]:
     """The settings without folders: a recipe travels with the picture."""
     values: dict[str, Any] = settings.model_dump(mode="json")
-    for name in ("init", "vgg_weights"):
-        if values[name] is not None:
-            values[name] = values[name].replace("\\", "/").rsplit("/", 1)[-1]
+    if settings.vgg_weights is not None:
+        values["vgg_weights"] = PureWindowsPath(settings.vgg_weights).name  # understands both kinds of slashes
     return values

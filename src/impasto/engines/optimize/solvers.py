@@ -73,7 +73,9 @@ class BoxAdam:
         assert self._first is not None and self._second is not None  # noqa: S101, PT018 — start() came before
         loss, grad = evaluate(self.pixels)
         if not math.isfinite(loss):
-            raise DivergedError(f"the loss became {loss}; use a smaller learning_rate, dtype=float32 or optimizer=lbfgs")
+            raise DivergedError(
+                f"the loss became {loss}; use a smaller learning_rate, dtype=float32 or optimizer=lbfgs"
+            )
         self.steps += 1
         self._first.lerp_(grad, 1 - self._BETA1)
         self._second.lerp_(grad * grad, 1 - self._BETA2)
@@ -190,4 +192,5 @@ def _spectral_filter(pixels: Tensor, exponent: float) -> Tensor:
     vertical = torch.fft.fftfreq(height, device=pixels.device)[:, None]
     horizontal = torch.fft.rfftfreq(width, device=pixels.device)[None, :]
     frequency = (vertical.square() + horizontal.square()).sqrt()
-    return frequency.clamp_min(0.5 / max(height, width)) ** -exponent
+    filtered: Tensor = frequency.clamp_min(0.5 / max(height, width)) ** -exponent
+    return filtered

@@ -1,0 +1,55 @@
+# impasto: `make demo` and `make test` each set up everything they need.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help install demo test check static format bench docs clean
+
+help:
+	@echo "make demo    install, paint a photo in a style, say where the picture lies"
+	@echo "make test    install, run every test"
+	@echo "make check   format, lint, types, import contracts, docs freshness, then the tests"
+	@echo "make bench   speed, memory and quality against a peer (under 30 minutes)"
+	@echo "make docs    write the generated pages of docs/ again"
+	@echo "make format  put the code into its format"
+	@echo "make clean   remove the environment and everything built"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "impasto needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0 --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: install
+	$(BIN)/python examples/demo.py
+
+test: install
+	$(BIN)/python -m pytest -q
+
+static: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+check: static test
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python benchmarks/bench.py
+
+docs: install
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build dist out src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
