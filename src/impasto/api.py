@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from impasto.diagnostics import diagnose
 from impasto.engines.registry import load_engine
@@ -64,7 +64,7 @@ def stylize(
         >>> result = impasto.stylize("photo.jpg", "painting.jpg", image_size=512)  # doctest: +SKIP
         >>> result.save("out.png")  # doctest: +SKIP
     """
-    styles = [read(one) for one in style] if isinstance(style, list | tuple) else [read(style)]
+    styles = [read(one) for one in _several(style)]
     init = settings.get("init")
     first = None
     if init is not None and not (isinstance(init, str) and init in STARTS):
@@ -103,7 +103,7 @@ def rerun(
         raise InputError(
             f"the recipe names the weights {recipe.settings.get('vgg_weights')}; give exactly these as vgg_weights"
         )
-    pictures = [read(content), *(read(one) for one in (style if isinstance(style, list | tuple) else [style]))]
+    pictures = [read(content), *(read(one) for one in _several(style))]
     named = [recipe.content, *recipe.styles]
     if (init is None) != (recipe.init is None):
         raise InputError(
@@ -150,3 +150,8 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     if text is None:
         raise InputError(f"{path} holds no recipe; impasto writes one unless it is told --metadata none")
     return Recipe.from_json(text)
+
+
+def _several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
+    """One picture as a list of one; an array is one picture, however many rows it has."""
+    return style if isinstance(style, list | tuple) else [cast("ImageLike", style)]

@@ -35,7 +35,7 @@ def moments(features: Tensor) -> Moments:
     Args:
         features: ``(1, c, h, w)``, any range; fastest when channels last.
     """
-    return Moments(*_Moments.apply(features))
+    return Moments(*_Moments.apply(features))  # type: ignore[no-untyped-call]
 
 
 def gram_matrix(features: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def w2_loss(features: Moments, target: W2Target) -> Tensor:
     """
     covariance = features.covariance
     trace = covariance.diagonal().sum()
-    overlap: Tensor = _TraceSqrt.apply(covariance, target.factor)
+    overlap: Tensor = _TraceSqrt.apply(covariance, target.factor)  # type: ignore[no-untyped-call]
     means = (features.mean - target.mean).square().sum()
     return (means + trace + target.trace - 2 * overlap) / len(target.mean)
 
@@ -78,7 +78,8 @@ class _TraceSqrt(torch.autograd.Function):
         # Directions that the output lacks altogether would have an infinite slope; the floor bounds it.
         roots = values.clamp_min(values[-1].clamp_min(1e-12) * 1e-7).sqrt()
         ctx.save_for_backward(factor, vectors, roots)
-        return roots.sum()
+        total: Tensor = roots.sum()
+        return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

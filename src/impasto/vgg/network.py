@@ -101,7 +101,8 @@ class VGG19:
         Returns:
             For each name ``(1, c, h', w')`` in the network's dtype, channels last, with ``h' = h // stride``.
         """
-        return dict(zip(layers, _Features.apply(pixels, self, layers), strict=True))
+        activations = _Features.apply(pixels, self, layers)  # type: ignore[no-untyped-call]
+        return dict(zip(layers, activations, strict=True))
 
 
 class _Features(torch.autograd.Function):

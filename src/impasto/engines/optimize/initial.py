@@ -54,4 +54,5 @@ def _spread(colors: Moments) -> Tensor:
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
-    return vectors @ values.clamp_min(1e-9).pow(exponent).diag() @ vectors.mT
+    raised: Tensor = vectors @ values.clamp_min(1e-9).pow(exponent).diag() @ vectors.mT
+    return raised

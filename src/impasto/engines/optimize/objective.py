@@ -54,7 +54,7 @@ class Objective:
         """Loss and gradient at ``pixels``, ``(1, 3, h, w)``; the weighted parts are left in ``terms``."""
         pixels = pixels.detach().requires_grad_()
         loss = self._forward(pixels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if pixels.grad is None:
             return float(loss.detach()), torch.zeros_like(pixels)
         return float(loss.detach()), pixels.grad

@@ -1,0 +1,77 @@
+"""Writes the pages of docs/ that are made from the code: the command line's help and the table of settings.
+
+python docs/generate.py          writes them
+python docs/generate.py --check  exits with 1 if they are out of date, naming the pages
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# Before Typer and rich look at the terminal: the pages must not depend on whose terminal it is.
+os.environ.update(COLUMNS="100", TERMINAL_WIDTH="100", NO_COLOR="1", TERM="dumb")
+
+from typer.testing import CliRunner
+
+from impasto.cli.main import app
+from impasto.settings import OptimizeSettings
+
+DOCS = Path(__file__).resolve().parent
+NOTE = "<!-- made by docs/generate.py; change the code, then run `make docs` -->\n\n"
+
+
+def cli_page() -> str:
+    """Every command's help, as it prints."""
+    parts = [NOTE, "# Command line\n"]
+    for command in ((), ("stylize",), ("info",), ("rerun",), ("doctor",)):
+        result = CliRunner().invoke(app, [*command, "--help"], prog_name="impasto")
+        lines = [line.rstrip() for line in result.output.strip("\n").splitlines()]
+        parts.append(f"\n## impasto {' '.join(command)}".rstrip() + "\n\n```text\n" + "\n".join(lines) + "\n```\n")
+    return "".join(parts)
+
+
+def settings_page() -> str:
+    """Every setting with type, bounds, default and meaning."""
+    rows = ["| setting | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+    schema = OptimizeSettings.model_json_schema()["properties"]
+    for name, field in OptimizeSettings.model_fields.items():
+        default = field.default
+        if isinstance(default, dict):
+            default = ",".join(f"{key}={value:g}" for key, value in default.items())
+        rows.append(f"| `{name}` | `{default}` | {_allowed(schema[name])} | {field.description} |")
+    intro = (
+        "# Settings of the engine `optimize`\n\nThe same names in Python (`image_size=512`), on the command line "
+        "(`--image-size 512`) and in a recipe.\n\n"
+    )
+    return NOTE + intro + "\n".join(rows) + "\n"
+
+
+def _allowed(schema: dict[str, object]) -> str:
+    """Bounds or choices in words."""
+    for part in [schema, *schema.get("anyOf", [])]:
+        if "enum" in part:
+            return ", ".join(f"`{choice}`" for choice in part["enum"])
+        bounds = [
+            f"{sign} {part[key]:g}"
+            for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+            if key in part
+        ]
+        if bounds:
+            return ", ".join(bounds)
+    return ""
+
+
+def main() -> int:
+    pages = {DOCS / "cli.md": cli_page(), DOCS / "settings.md": settings_page()}
+    if "--check" not in sys.argv[1:]:
+        for path, text in pages.items():
+            path.write_text(text, encoding="utf-8")
+        return 0
+    stale = [path.name for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
+    if stale:
+        print(f"out of date: {', '.join(stale)}; run: make docs", file=sys.stderr)
+    return bool(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
