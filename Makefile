@@ -1,5 +1,8 @@
 # impasto: `make demo` and `make test` each set up everything they need.
 
+# Threads sleep while they wait: the tests stay quick on a machine that does other things too.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin

@@ -105,7 +105,7 @@ def quality(content, style, size, peer_file, peer_mb, folder):
 def iteration(size):
     """One step at size × ¾ size against the matrix products that its convolutions come down to."""
     precision = choose_precision()
-    net, _ = load_network(device=precision.device, dtype=precision.dtype)
+    net = load_network(device=precision.device, dtype=precision.dtype).net
     height, width = size * 3 // 4, size
     generator = torch.Generator().manual_seed(0)
     picture, style = (torch.rand(1, 3, height, width, generator=generator) for _ in range(2))

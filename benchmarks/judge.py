@@ -22,7 +22,7 @@ def load(path, longer=256):
 
 
 def _statistics(image):
-    net, _ = load_network(device=torch.device("cpu"), dtype=torch.float32)
+    net = load_network(device=torch.device("cpu"), dtype=torch.float32).net
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         features = net.features(pixels, LAYERS)

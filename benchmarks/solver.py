@@ -35,7 +35,7 @@ def main():
     settings = OptimizeSettings.of(**{key.removeprefix("--").replace("-", "_"): v for key, v in zip(flat, flat)}
                                    | {"scales": None})  # fmt: skip
     precision = choose_precision()
-    net, _ = load_network(device=precision.device, dtype=precision.dtype)
+    net = load_network(device=precision.device, dtype=precision.dtype).net
     objective = Objective(net, content, [style], [1.0], settings)
     start = objective.measure(content)
     recolored = recolor(content, [style], [1.0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -16,11 +15,18 @@ from impasto.vgg.weights import load_weights
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from impasto.vgg import VGG19, VGGWeights
 
     Photograph = Callable[[str, int, int], NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """At 64 px a second thread gains nothing, and on a busy machine waiting for it costs a hundred times the work."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ class Source(_Part):
 class Scale(_Part):
     """One scale that was worked through."""
 
-    width: int
-    height: int
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
     steps: int = Field(ge=0)
 
 

@@ -4,6 +4,7 @@ The command line (and later the service and the agents' tools) is generated from
 ``benchmarks/defaults.py``; what it showed is in ``docs/engines/optimize.md``.
 """
 
+import math
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -116,12 +117,12 @@ class OptimizeSettings(BaseModel):
     @field_validator("style_weights")
     @classmethod
     def _some_style_counts(cls, weights: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if weights is not None and not sum(weights) > 0:
-            raise ValueError("at least one style weight must be above 0")
+        if weights is not None and not 0 < sum(weights) < math.inf:
+            raise ValueError("at least one style weight must be above 0, and their sum a finite number")
         return weights
 
     @classmethod
-    def of(cls, **options: Any) -> Self:
+    def of(cls, /, **options: Any) -> Self:
         """Check ``options`` and fill in the defaults.
 
         Raises:

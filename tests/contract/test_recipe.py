@@ -74,7 +74,7 @@ def test_rerun_gives_the_same_pixels_and_recipe(quick, content, style, settings)
 
 def test_rerun_with_several_styles_and_an_init_gives_the_same_pixels(quick, content, style) -> None:
     start = content[::-1].copy()
-    first = quick(content, [style, 255 - style], style_weights=(1, 2), init=Image.fromarray(start))
+    first = quick(content, [style, 255 - style], style_weights=(1, 2), init=start)
     assert first.recipe.init is not None
     again = _again(first, content, [style, 255 - style], init=start)
     assert torch.equal(again.picture.pixels, first.picture.pixels)

@@ -14,7 +14,7 @@ def test_content_of_one_pixel_is_refused(quick, style) -> None:
 
 
 def test_style_of_one_pixel_is_refused(quick, content) -> None:
-    with pytest.raises(impasto.ImageTooSmallError, match="style.*1x1"):
+    with pytest.raises(impasto.ImageTooSmallError, match=r"style.*1x1"):
         quick(content, np.zeros((1, 1, 3), np.uint8))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-import impasto
 from impasto.engines.registry import load_engine
 from impasto.images import read
+
+if TYPE_CHECKING:
+    import impasto
 
 
 def _assert_sound(result: impasto.Stylization, height: int, width: int) -> None:

@@ -97,7 +97,7 @@ def test_rerun_with_other_weights_than_the_recipes_is_refused(content, style, we
     other = tmp_path / "other" / "caffe.safetensors"
     save_file({**table, "features.0.weight": table["features.0.weight"].flip(1).contiguous()}, other)
     try:
-        with pytest.raises(impasto.ImpastoError, match="(?i)weights"):
+        with pytest.raises(impasto.ImpastoError, match=r"(?i)weights"):
             impasto.rerun(recipe, content, style, vgg_weights=str(other))
     finally:
         path.unlink()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from impasto.engines.registry import engine_names, load_engine
 from impasto.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TracePoint:
-    """The loss at one step, before it."""
+    """The loss at one step: before it (Adam), or reached by it (L-BFGS)."""
 
     scale_px: int
     """Longer side of the picture at that scale."""

@@ -6,6 +6,7 @@ It opens files only by path, never from the network, and of an animation it take
 import hashlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def read(
 
     Args:
         source: a path, a Pillow image, an array ``(h, w[, c])``, a tensor ``(c, h, w)``, or a picture, which
-            comes back as it is.
+            comes back as it is, with a hash if it had none.
         max_pixels: the largest width times height that is decoded; a file is measured by its header. Pillow's
             own limit, 89 million pixels, holds besides.
 
@@ -53,7 +54,7 @@ def read(
     """
     if isinstance(source, Picture):
         check_pixels(source.name, source.width, source.height, max_pixels)
-        return source
+        return source if source.sha256 else replace(source, sha256=_hash_pixels(source.pixels, source.alpha))
     if isinstance(source, (str, os.PathLike)):
         return _read_file(file_path(source), max_pixels)
 
@@ -72,7 +73,7 @@ def read(
             f"cannot read a picture from {type(source).__name__}; give a path, a Pillow image, an array or a tensor"
         )
     check_pixels(name, decoded.pixels.shape[2], decoded.pixels.shape[1], max_pixels)
-    return _picture(decoded, notes, name=name, sha256=_hash_pixels(decoded))
+    return _picture(decoded, notes, name=name, sha256=_hash_pixels(decoded.pixels, decoded.alpha))
 
 
 def _read_file(path: Path, max_pixels: int) -> Picture:
@@ -93,10 +94,10 @@ def _picture(decoded: Decoded, pillow_notes: list[str], *, name: str, sha256: st
     return Picture(decoded.pixels, decoded.alpha, sha256=sha256, name=name, warnings=warnings)
 
 
-def _hash_pixels(decoded: Decoded) -> str:
+def _hash_pixels(pixels: Tensor, alpha: Tensor | None) -> str:
     """SHA-256 over shape and little-endian float32 values of the pixels, then of the alpha."""
     digest = hashlib.sha256()
-    for part in (decoded.pixels, decoded.alpha):
+    for part in (pixels, alpha):
         if part is not None:
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.numpy().astype("<f4", copy=False).data)

@@ -81,14 +81,21 @@ class _Moments(torch.autograd.Function):
         ctx.shape = features.shape
         if rows.dtype.itemsize >= 4:
             return rows.mean(0), rows.mT @ rows / n
+        mean = rows.mean(0, dtype=torch.float32)
+        # Products of what is left after the (rounded) mean: rounding then errs by a share of the variance, not of the
+        # mean's square, and a flat activation has no negative variance.
+        origin = mean.to(rows.dtype)
+        centred = rows - origin
         whole = n // _CHUNK * _CHUNK
-        second = torch.zeros(c, c, device=rows.device)
+        second = torch.zeros(c, c, dtype=torch.float32, device=rows.device)
         if whole:
-            chunks = rows[:whole].reshape(-1, _CHUNK, c)
+            chunks = centred[:whole].reshape(-1, _CHUNK, c)
             second += torch.bmm(chunks.mT, chunks).sum(0, dtype=torch.float32)
         if whole < n:
-            second += rows[whole:].mT @ rows[whole:]
-        return rows.mean(0, dtype=torch.float32), second / n
+            second += centred[whole:].mT @ centred[whole:]
+        shift = mean - origin.float()
+        second = second / n - torch.outer(shift, shift) + torch.outer(mean, mean)
+        return mean, second
 
     @staticmethod
     def backward(ctx: Any, grad_mean: Tensor, grad_second: Tensor) -> Tensor:

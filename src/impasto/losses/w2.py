@@ -36,7 +36,9 @@ class W2Target(NamedTuple):
     def of(cls, style: Moments, *, kept_variance: float = _KEPT_VARIANCE) -> Self:
         """Factor a style's covariance once, in float64."""
         covariance = style.covariance.double()
-        values, vectors = torch.linalg.eigh(covariance + _RIDGE * torch.eye(len(covariance), device=covariance.device))
+        values, vectors = torch.linalg.eigh(
+            covariance + _RIDGE * torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+        )
         values = values.clamp_min(0)
         # eigh sorts ascending: drop the smallest directions as long as their sum stays below the share allowed.
         kept = values.cumsum(0) > (1 - kept_variance) * values.sum()

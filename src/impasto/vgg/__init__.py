@@ -1,30 +1,43 @@
 """VGG-19 by layer name: weights, precision, and one fast pass forward and back."""
 
 from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from impasto.settings import Pooling
+from impasto.settings import LAYERS, Pooling
 from impasto.vgg.calibrate import PACKAGED_SCALES, measure_scales
 from impasto.vgg.network import VGG19
 from impasto.vgg.precision import Precision, choose_precision
 from impasto.vgg.weights import VGGWeights, load_weights
 
-__all__ = ["VGG19", "Precision", "VGGWeights", "choose_precision", "load_network"]
+__all__ = ["VGG19", "LoadedNetwork", "Precision", "VGGWeights", "choose_precision", "load_network"]
 
 
-@lru_cache(maxsize=1)
+class LoadedNetwork(NamedTuple):
+    """A network that is ready to run, and where its weights came from."""
+
+    net: VGG19
+    source: str
+    """``caffe-8bit``, ``caffe`` or ``torchvision``."""
+    sha256: str
+    """Of the weights' file."""
+
+
 def load_network(
     path: str | None = None,
     *,
+    deepest: str = LAYERS[-1],
     pooling: Pooling = "max",
     device: torch.device,
     dtype: torch.dtype,
-) -> tuple[VGG19, VGGWeights]:
-    """The network, ready to run, and the weights it was made of; the last one loaded is kept for the next call.
+) -> LoadedNetwork:
+    """The network, ready to run; the last one loaded is kept for the next call.
 
     Args:
         path: of torchvision's or Caffe's full-precision file; ``None``: the packaged 8-bit weights.
+        deepest: the last layer that will be asked for; nothing behind it takes memory.
         pooling: see :class:`VGG19`.
         device: where to compute.
         dtype: of the activations.
@@ -32,6 +45,20 @@ def load_network(
     Raises:
         WeightsError: the weights are missing or not what they should be.
     """
+    changed_ns = Path(path).stat().st_mtime_ns if path is not None and Path(path).exists() else 0
+    return _load(path, changed_ns, deepest, pooling, device, dtype)
+
+
+@lru_cache(maxsize=1)
+def _load(
+    path: str | None,
+    changed_ns: int,  # noqa: ARG001 — part of the key: a file that has changed is read again
+    deepest: str,
+    pooling: Pooling,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> LoadedNetwork:
     weights = load_weights(path)
     scales = PACKAGED_SCALES if path is None else measure_scales(weights)
-    return VGG19(weights, scales, pooling=pooling, device=device, dtype=dtype), weights
+    net = VGG19(weights, scales, deepest=deepest, pooling=pooling, device=device, dtype=dtype)
+    return LoadedNetwork(net, weights.source, weights.sha256)

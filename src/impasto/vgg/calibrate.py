@@ -21,12 +21,14 @@ def dead_leaves(size_px: int = 224, *, leaves: int = 1500, seed: int = 0) -> Ten
     """A picture of overlapping discs with radii spread as r⁻³: ``(1, 3, size, size)`` float32 in [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     smallest, largest = 2.0, size_px / 2
-    uniform = torch.rand(leaves, generator=generator)
+    uniform = torch.rand(leaves, generator=generator, dtype=torch.float32)
     radii = (largest**-2 + uniform * (smallest**-2 - largest**-2)) ** -0.5  # density ∝ r⁻³
-    centres = torch.rand(leaves, 2, generator=generator) * size_px
+    centres = torch.rand(leaves, 2, generator=generator, dtype=torch.float32) * size_px
     # Photographs vary more in brightness than in hue, hence one shared and one separate part.
-    colours = 0.7 * torch.rand(leaves, 1, generator=generator) + 0.3 * torch.rand(leaves, 3, generator=generator)
-    picture = torch.full((3, size_px, size_px), 0.5)
+    colours = 0.7 * torch.rand(leaves, 1, generator=generator, dtype=torch.float32) + 0.3 * torch.rand(
+        leaves, 3, generator=generator, dtype=torch.float32
+    )
+    picture = torch.full((3, size_px, size_px), 0.5, dtype=torch.float32)
     for radius, (y, x), colour in zip(radii.tolist(), centres.tolist(), colours, strict=True):
         rows = torch.arange(max(0, int(y - radius)), min(size_px, int(y + radius) + 1))
         columns = torch.arange(max(0, int(x - radius)), min(size_px, int(x + radius) + 1))

@@ -80,9 +80,7 @@ def test_objective_gradient_is_the_slope_of_its_loss(net, content, style) -> Non
 
 
 def test_objective_of_identical_pictures_is_almost_zero(net, content) -> None:
-    same, other = (
-        _objective(net, content, content, tv_weight=0, content_weight=weight) for weight in (1.0, 1.0)
-    )
+    same, other = (_objective(net, content, content, tv_weight=0, content_weight=weight) for weight in (1.0, 1.0))
     at_start = same.measure(_pixels(content))
     elsewhere = other.measure(_pixels(255 - content))
     assert abs(at_start) < 1e-2 * elsewhere

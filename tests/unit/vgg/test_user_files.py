@@ -67,7 +67,8 @@ def test_user_network_has_unit_means_whatever_its_scale(
     scale = {"features.0.weight": 10.0}
     table = {key: t * scale.get(key, 10.0 if key.endswith("bias") else 1.0) for key, t in caffe_table.items()}
     path = str(_save(table, big_file("caffe.safetensors")))
-    user, found = load_network(path, device=CPU, dtype=torch.float32)
+    found = load_network(path, device=CPU, dtype=torch.float32)
+    user = found.net
     assert found.source == "caffe"
     packaged = network("max", torch.float32)
     pixels = torch.from_numpy(photograph("chelsea", 64, 64)).permute(2, 0, 1)[None] / 255
@@ -78,9 +79,9 @@ def test_user_network_has_unit_means_whatever_its_scale(
 
 def test_network_when_its_file_has_changed_is_read_again(big_file, caffe_table: dict[str, Tensor]) -> None:
     path = _save(caffe_table, big_file("caffe.safetensors"))
-    _, before = load_network(str(path), device=CPU, dtype=torch.float32)
+    before = load_network(str(path), device=CPU, dtype=torch.float32)
     _save({**caffe_table, "features.34.bias": caffe_table["features.34.bias"] + 1}, path)
-    _, after = load_network(str(path), device=CPU, dtype=torch.float32)
+    after = load_network(str(path), device=CPU, dtype=torch.float32)
     assert after.sha256 != before.sha256  # the recipe would name a file that is not what computed the picture
 
 

@@ -3,6 +3,7 @@
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import PureWindowsPath
 from typing import Any
@@ -18,6 +19,7 @@ from impasto.engines.optimize.plan import (
     check_memory,
     estimate_memory_mb,
     fit_to_time,
+    follow,
     output_size,
     plan_scales,
     smallest_side,
@@ -30,6 +32,7 @@ from impasto.progress import CancelToken, OnProgress, Progress
 from impasto.recipe import Environment, Recipe, Scale, Source, Weights
 from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network
+from impasto.vgg.layers import up_to
 from impasto.vgg.precision import cpu_instructions, peak_memory_mb
 
 
@@ -51,8 +54,10 @@ class OptimizeEngine:
     ) -> Stylization:
         """See :meth:`impasto.engines.base.Engine.stylize`."""
         settings = OptimizeSettings.of(**options)
-        run = _Run(content, styles, settings, init, scales, on_progress, cancel or CancelToken())
-        return run.stylization()
+        # The caller may be inside no_grad() or inference_mode(); the picture's gradient is wanted all the same.
+        with torch.inference_mode(False), torch.enable_grad():
+            run = _Run(content, styles, settings, init, scales, on_progress, cancel or CancelToken())
+            return run.stylization()
 
 
 class _Run:
@@ -77,7 +82,7 @@ class _Run:
         self.plan = plan_scales(content.height, content.width, settings)
         self.fixed_plan = scales is not None
         if scales is not None:
-            self.plan = tuple(ScalePlan(scale.height, scale.width, scale.steps) for scale in scales)
+            self.plan = follow(scales, self.plan, settings)
         for style in styles:
             _check_style(style, settings)
         self.precision = choose_precision(settings.device, settings.dtype)
@@ -88,16 +93,19 @@ class _Run:
         self.timings: dict[str, float] = {}
         self.executed: list[Scale] = []
         self.work_done = 0.0
+        self.fraction = 0.0
         self.stopped_early = False
 
     def stylization(self) -> Stylization:
         """Work through the scales and gather the evidence."""
         device, dtype = self.precision.device, self.precision.dtype
-        net, weights = load_network(
-            self.settings.vgg_weights, pooling=self.settings.pooling, device=device, dtype=dtype
+        layers = up_to([*self.settings.layers, *self.settings.content_layers])
+        net, weights_source, weights_sha256 = load_network(
+            self.settings.vgg_weights, deepest=layers[-1], pooling=self.settings.pooling, device=device, dtype=dtype
         )
-        self.content_pixels = self.content.pixels[None].to(device)
-        self.style_pixels = [style.pixels[None].to(device) for style in self.styles]
+        # Clones: pictures that were made in inference mode could not take part in a gradient.
+        self.content_pixels = self.content.pixels[None].clone().to(device)
+        self.style_pixels = [style.pixels[None].clone().to(device) for style in self.styles]
         self.timings["prepare"] = time.perf_counter() - self.started
 
         solver: Solver = BoxLBFGS() if self.settings.optimizer == "lbfgs" else BoxAdam(self.settings.learning_rate)
@@ -114,6 +122,7 @@ class _Run:
             solver.start(pixels)
             self._solve(solver, objective, index)
             pixels = solver.result
+            self.cancel.check()
             self.timings[f"{scale.width}x{scale.height}"] = time.perf_counter() - began
             index = len(self.plan) - 1 if self.stopped_early and index < len(self.plan) - 1 else index + 1
 
@@ -123,7 +132,7 @@ class _Run:
         self.timings["total"] = time.perf_counter() - self.started
         return Stylization(
             picture=self.content.with_pixels(saved[0].cpu()),
-            recipe=self._recipe(weights.source, weights.sha256, loss, objective.terms),
+            recipe=self._recipe(weights_source, weights_sha256, loss, objective.terms),
             trace=tuple(self.trace),
             timings=self.timings,
             peak_memory_mb=peak_memory_mb(device),
@@ -134,7 +143,7 @@ class _Run:
         """The first picture, at the first scale's size."""
         height, width = content.shape[-2:]
         if self.init is not None:
-            return resize(self.init.pixels[None].to(content.device), height, width)
+            return resize(self.init.pixels[None].clone().to(content.device), height, width)
         if self.settings.init == "noise":
             return noise(height, width, self.settings.seed).to(content.device)
         if self.settings.init == "style":
@@ -158,26 +167,31 @@ class _Run:
         done = 0
         while done < self.plan[index].steps and not self.stopped_early:
             self.cancel.check()
-            if (index, done) == (0, 2):
-                self._keep_to_budget(0)  # two steps are enough to know this machine's speed
+            if index == 0 and done in (2, 10):
+                self._keep_to_budget(0, done)  # now this machine's speed is known, roughly and then better
             scale = self.plan[index]
             loss = solver.step(objective)
             done += 1
             self.work_done += cost
             self.trace.append(TracePoint(scale.longer, done, loss, objective.terms))
-            self._report(solver, loss, objective.terms, index, done)
+            left = 0 if solver.converged else self.plan[index].steps - done
+            self._report(solver, loss, objective.terms, index, done, left)
             if self.cancel.stopped or self._over_budget(cost):
                 self.stopped_early = (index, done) != (len(self.plan) - 1, scale.steps)
             if solver.converged:
                 break
         self.executed.append(Scale(width=self.plan[index].width, height=self.plan[index].height, steps=done))
 
-    def _report(self, solver: Solver, loss: float, terms: Mapping[str, float], index: int, done: int) -> None:
+    def _report(
+        self, solver: Solver, loss: float, terms: Mapping[str, float], index: int, done: int, left: int
+    ) -> None:
         if self.on_progress is None:
             return
         scale = self.plan[index]
         rest = sum(work(later, self.settings) * later.steps for later in self.plan[index + 1 :])
-        rest += work(scale, self.settings) * (scale.steps - done)
+        rest += work(scale, self.settings) * left
+        # A time budget may lengthen the plan on the way; what was said to be done stays done.
+        self.fraction = max(self.fraction, self.work_done / (self.work_done + rest))
         elapsed = time.perf_counter() - self.started
         self.on_progress(
             Progress(
@@ -189,10 +203,10 @@ class _Run:
                 steps=scale.steps,
                 loss=loss,
                 terms=terms,
-                fraction=self.work_done / (self.work_done + rest),
+                fraction=self.fraction,
                 elapsed_s=elapsed,
                 eta_s=rest * self._seconds_per_work(),
-                preview=lambda: solver.result[0].detach().cpu(),
+                preview=lambda: solver.result[0].detach().cpu().clone(),
             )
         )
 
@@ -200,13 +214,14 @@ class _Run:
         computing = time.perf_counter() - self.started - self.timings["prepare"]
         return computing / self.work_done if self.work_done else 0.0
 
-    def _keep_to_budget(self, index: int) -> None:
-        """Before a scale, fit the steps that are left to the time that is left."""
+    def _keep_to_budget(self, index: int, done: int = 0) -> None:
+        """Fit the steps that are left to the time that is left; ``done`` of this scale's are taken already."""
         if self.settings.time_budget is None or self.fixed_plan or not self.work_done or self.stopped_early:
             return
         left = self.settings.time_budget - (time.perf_counter() - self.started)
         rest = fit_to_time(self.plan[index:], left, self._seconds_per_work(), self.settings)
-        self.plan = (*self.plan[:index], *rest)
+        now = replace(rest[0], steps=done + rest[0].steps)
+        self.plan = (*self.plan[:index], now, *rest[1:])
 
     def _over_budget(self, cost: float) -> bool:
         """Whether another step of that cost would end after the time budget."""

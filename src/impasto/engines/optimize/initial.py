@@ -36,7 +36,7 @@ def recolor(content: Tensor, styles: Sequence[Tensor], shares: Sequence[float]) 
 def noise(height: int, width: int, seed: int) -> Tensor:
     """Grey noise around ½, ``(1, 3, h, w)``, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
-    return (0.5 + 0.1 * torch.randn(1, 3, height, width, generator=generator)).clamp(0, 1)
+    return (0.5 + 0.1 * torch.randn(1, 3, height, width, generator=generator, dtype=torch.float32)).clamp(0, 1)
 
 
 def cover(pixels: Tensor, height: int, width: int) -> Tensor:
@@ -49,7 +49,7 @@ def cover(pixels: Tensor, height: int, width: int) -> Tensor:
 
 def _spread(colors: Moments) -> Tensor:
     """Covariance with a floor of (1/255)², so that a flat picture has a root and an inverse."""
-    return colors.covariance + torch.eye(3, device=colors.mean.device) / 255**2
+    return colors.covariance + torch.eye(3, dtype=colors.mean.dtype, device=colors.mean.device) / 255**2
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

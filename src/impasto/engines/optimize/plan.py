@@ -1,13 +1,14 @@
 """What a run will do and what it will cost, worked out before it starts: scales, steps, memory, time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psutil
 import torch
 
-from impasto.errors import ImageTooSmallError, OutOfMemoryError
+from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
+from impasto.recipe import Scale
 from impasto.settings import OptimizeSettings
 from impasto.vgg.layers import stride, up_to
 from impasto.vgg.layers import channels as channels_of
@@ -18,10 +19,13 @@ _DEFAULT_PX = 512
 #: What a step costs besides the network, in pixels' worth of network: eigendecompositions do not shrink with the
 #: picture (25 ms against 1.9 µs a pixel).
 _FIXED_PIXELS = {"w2": 13_000, "gram": 2_000}
-#: Bytes a pixel needs besides the activations: the picture, its gradient, solver memory, the filter's spectrum.
-_SOLVER_BYTES = {"lbfgs": 12 * (2 * 20 + 16), "adam": 12 * 12}
-#: Interpreter, PyTorch, weights and their packed copies.
-_FIXED_MB = 550
+#: The next three were measured as the process's peak at 64×48, 512×384 and 1024×768 px in both dtypes:
+#: values per pixel that live besides the kept activations (gradients and outputs of the first block),
+_TRANSIENT_VALUES = 630
+#: bytes per pixel of the picture, the solver and the pooling's indices,
+_SOLVER_BYTES = {"lbfgs": 1080, "adam": 600}
+#: and interpreter, PyTorch, weights and their packed copies.
+_FIXED_MB = 410
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,33 @@ def plan_scales(height: int, width: int, settings: OptimizeSettings) -> tuple[Sc
         sides = [round(longer / 2 ** (step / 2)) for step in range(20)]
         sides = sorted(side for side in sides if side >= _COARSEST_PX or side == longer)
     else:
-        sides = [side for side in settings.scales if side < longer] + [longer]
+        if settings.scales[-1] > longer:
+            raise SettingsError(f"scales ends at {settings.scales[-1]} px, above the image_size of {longer} px")
+        sides = sorted({*settings.scales, longer})
     sizes = [fit_size(out_height, out_width, side) for side in sides[:-1]] + [(out_height, out_width)]
     return tuple(ScalePlan(h, w, settings.steps) for h, w in sizes if min(h, w) >= needed)
+
+
+def follow(
+    scales: Sequence[Scale], planned: tuple[ScalePlan, ...], settings: OptimizeSettings
+) -> tuple[ScalePlan, ...]:
+    """The scales of a recipe, in place of ``planned`` ones.
+
+    Raises:
+        SettingsError: they do not end at the output's size, or one is larger than it or smaller than the network needs.
+    """
+    final, needed = planned[-1], smallest_side(settings)
+    sizes = [(scale.height, scale.width) for scale in scales]
+    if not sizes or sizes[-1] != (final.height, final.width):
+        ends = f"end at {sizes[-1][1]}x{sizes[-1][0]} px" if sizes else "are empty"
+        raise SettingsError(f"the recipe's scales {ends}, expected {final.width}x{final.height} px; it was changed")
+    for height, width in sizes:
+        if not needed <= min(height, width) <= max(height, width) <= final.longer:
+            raise SettingsError(
+                f"the recipe has a scale of {width}x{height} px, expected sides of {needed} to {final.longer} px; "
+                "it was changed"
+            )
+    return tuple(ScalePlan(scale.height, scale.width, scale.steps) for scale in scales)
 
 
 def smallest_side(settings: OptimizeSettings) -> int:
@@ -93,14 +121,9 @@ def fit_to_time(
 
 def estimate_memory_mb(height: int, width: int, settings: OptimizeSettings, dtype: torch.dtype) -> int:
     """Peak memory of a run whose output has that size, in MiB; linear in the number of pixels."""
-    itemsize = dtype.itemsize
-    values = 0.0  # activations a pixel of the picture has, over all layers kept for the backward pass
-    for layer in up_to([*settings.layers, *settings.content_layers]):
-        values += channels_of(layer) / stride(layer) ** 2
-    # The gradient passes through two first-block activations at a time; pooling keeps 8-byte indices.
-    transient = 3 * 64 * itemsize
-    indices = 8 * 64 / 4 * 1.35 if settings.pooling == "max" else 0
-    per_pixel = values * itemsize + transient + indices + _SOLVER_BYTES[settings.optimizer]
+    layers = up_to([*settings.layers, *settings.content_layers])
+    values = sum(channels_of(layer) / stride(layer) ** 2 for layer in layers) + _TRANSIENT_VALUES
+    per_pixel = values * dtype.itemsize + _SOLVER_BYTES[settings.optimizer]
     return round(_FIXED_MB + per_pixel * height * width / 2**20)
 
 

@@ -72,9 +72,10 @@ class BoxAdam:
         """One step of Adam, projected onto the box; returns the loss before it."""
         assert self._first is not None and self._second is not None  # noqa: S101, PT018 — start() came before
         loss, grad = evaluate(self.pixels)
-        if not math.isfinite(loss):
+        if not (math.isfinite(loss) and bool(torch.isfinite(grad).all())):
             raise DivergedError(
-                f"the loss became {loss}; use a smaller learning_rate, dtype=float32 or optimizer=lbfgs"
+                f"the loss became {loss}, or its gradient is not finite; "
+                "use a smaller learning_rate, dtype=float32 or optimizer=lbfgs"
             )
         self.steps += 1
         self._first.lerp_(grad, 1 - self._BETA1)
@@ -189,8 +190,8 @@ class BoxLBFGS:
 def _spectral_filter(pixels: Tensor, exponent: float) -> Tensor:
     """|f|^-exponent on the grid of ``rfft2``; the constant component counts as half a period per picture."""
     height, width = pixels.shape[-2:]
-    vertical = torch.fft.fftfreq(height, device=pixels.device)[:, None]
-    horizontal = torch.fft.rfftfreq(width, device=pixels.device)[None, :]
+    vertical = torch.fft.fftfreq(height, dtype=pixels.dtype, device=pixels.device)[:, None]
+    horizontal = torch.fft.rfftfreq(width, dtype=pixels.dtype, device=pixels.device)[None, :]
     frequency = (vertical.square() + horizontal.square()).sqrt()
     filtered: Tensor = frequency.clamp_min(0.5 / max(height, width)) ** -exponent
     return filtered
