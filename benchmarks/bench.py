@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 
 import torch
-from judge import PeerObjective, edge_correlation, style_gain
 from PIL import Image
 from skimage import data
 
@@ -29,6 +28,7 @@ from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network
 from impasto.vgg.calibrate import PACKAGED_SCALES
 from impasto.vgg.layers import CONVOLUTIONS, channels, stride, up_to
+from judge import PeerObjective, edge_correlation, style_gain
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_STEPS = 300
@@ -63,12 +63,21 @@ def peer_settings(objective, size, steps):
     """pastiche's objective in our terms: its weights, carried over to activations of mean 1."""
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     weights = {layer: 10 / channels(layer) ** 2 / PACKAGED_SCALES[layer] ** 4 for layer in layers}
-    return [
-        "--image-size", size, "--scales", size, "--steps", steps, "--style-loss", "gram", "--tv-weight", 0,
-        "--layers", ",".join(f"{layer}={weight:.8g}" for layer, weight in weights.items()),
-        "--style-weight", sum(weights.values()), "--content-weight", 0.01 / PACKAGED_SCALES["relu4_2"] ** 2,
-        "--style-scale", max(objective.style_size) / max(objective.size),
-    ]  # fmt: skip
+    return {
+        "image_size": size,
+        "scales": size,
+        "steps": steps,
+        "style_loss": "gram",
+        "tv_weight": 0,
+        "layers": ",".join(f"{layer}={weight:.8g}" for layer, weight in weights.items()),
+        "style_weight": sum(weights.values()),
+        "content_weight": 0.01 / PACKAGED_SCALES["relu4_2"] ** 2,
+        "style_scale": max(objective.style_size) / max(objective.size),
+    }
+
+
+def flags(settings):
+    return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
 
 
 def race(content, style, size, folder):
@@ -79,7 +88,7 @@ def race(content, style, size, folder):
     goal = objective(peer_file)
     for steps in (40, 50, 60, 70, 80, 100, 130, 160):
         ours_file = folder / f"race-{content.stem}-{size}.png"
-        seconds, _ = impasto(content, style, ours_file, *peer_settings(objective, size, steps))
+        seconds, _ = impasto(content, style, ours_file, *flags(peer_settings(objective, size, steps)))
         loss = objective(ours_file)
         print(f"  {size} px, {steps} steps: {loss / goal:.2f} of the peer's loss after {seconds:.1f} s", flush=True)
         if loss <= goal:

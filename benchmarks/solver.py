@@ -10,15 +10,15 @@ import tempfile
 from pathlib import Path
 
 import torch
-from bench import free_pair, peer_settings
-from judge import PeerObjective
 
+from bench import free_pair, peer_settings
 from impasto.engines.optimize.initial import recolor
 from impasto.engines.optimize.objective import Objective
 from impasto.engines.optimize.solvers import BoxLBFGS
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network
+from judge import PeerObjective
 
 SIZE = 256
 
@@ -31,9 +31,7 @@ def main():
     (width, height), (style_width, style_height) = peer.size, peer.style_size
     content = resize(content, height, width)[None]
     style = resize(style, style_height, style_width)[None]
-    flat = iter(map(str, peer_settings(peer, SIZE, 60)))
-    settings = OptimizeSettings.of(**{key.removeprefix("--").replace("-", "_"): v for key, v in zip(flat, flat)}
-                                   | {"scales": None})  # fmt: skip
+    settings = OptimizeSettings.of(**{**peer_settings(peer, SIZE, 60), "scales": None})
     precision = choose_precision()
     net = load_network(device=precision.device, dtype=precision.dtype).net
     objective = Objective(net, content, [style], [1.0], settings)

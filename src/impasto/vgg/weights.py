@@ -175,7 +175,7 @@ def _fingerprint(tensors: dict[str, Tensor]) -> str:
     """SHA-256 over all values, in the order of the names; 0.07 s."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(memoryview(tensors[name].contiguous().numpy()).cast("B"))
+        digest.update(tensors[name].contiguous().numpy().data.cast("B"))
     return digest.hexdigest()
 
 

@@ -13,6 +13,7 @@ from impasto.errors import SettingsError
 from impasto.settings import LAYERS
 from impasto.vgg import choose_precision
 from impasto.vgg.calibrate import PACKAGED_SCALES, dead_leaves, measure_scales
+from impasto.vgg.network import POOLING_SCALE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +38,10 @@ def _pool(x: Tensor, pooling: str) -> Tensor:
     if pooling == "max":
         return F.max_pool2d(x, 2)
     if pooling == "average":
-        return 2.0 * F.avg_pool2d(x, 2)
+        return POOLING_SCALE["average"] * F.avg_pool2d(x, 2)
     energy = 4 * F.avg_pool2d(x * x, 2)
     nonzero = energy > 0
-    return 0.78 * torch.where(nonzero, torch.where(nonzero, energy, 1).sqrt(), 0)
+    return POOLING_SCALE["l2"] * torch.where(nonzero, torch.where(nonzero, energy, 1).sqrt(), 0)
 
 
 def _reference(weights: VGGWeights, pixels: Tensor, pooling: str, *, deepest: str = LAYERS[-1]) -> dict[str, Tensor]:

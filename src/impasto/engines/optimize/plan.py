@@ -10,8 +10,8 @@ from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
 from impasto.recipe import Scale
 from impasto.settings import OptimizeSettings
-from impasto.vgg.layers import stride, up_to
 from impasto.vgg.layers import channels as channels_of
+from impasto.vgg.layers import stride, up_to
 
 #: Longer side of the coarsest automatic scale, as in crowsonkb/style-transfer-pytorch.
 _COARSEST_PX = 128
