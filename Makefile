@@ -1,7 +1,7 @@
 # impasto: `make demo` and `make test` each set up everything they need.
 
-# Threads sleep while they wait: the tests stay quick on a machine that does other things too.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Threads that wait soon sleep: the tests stay quick on a machine that does other things too (see impasto/cli/main.py).
+export GOMP_SPINCOUNT ?= 20000
 
 PYTHON ?= python3
 VENV   ?= .venv

@@ -86,7 +86,7 @@ def race(content, style, size, folder):
     peer_seconds, peer_mb = pastiche(content, style, size, peer_file)
     objective = PeerObjective(content, style, size)
     goal = objective(peer_file)
-    for steps in (40, 50, 60, 70, 80, 100, 130, 160):
+    for steps in (12, 15, 18, 22, 26, 30, 35, 40, 50, 60, 80, 100, 130, 160):
         ours_file = folder / f"race-{content.stem}-{size}.png"
         seconds, _ = impasto(content, style, ours_file, *flags(peer_settings(objective, size, steps)))
         loss = objective(ours_file)
