@@ -17,9 +17,9 @@ from impasto.cli.stylize import stylize
 from impasto.cli.terminal import one_line, say, warnings_on_stderr
 from impasto.errors import ImpastoError
 
-# Threads that wait for each other spin only for a moment, then sleep, unless the user says otherwise. On a machine that is
-# busy with something else, spinning threads stand in their own way: two runs at once took a third of the time so, and
-# one alone takes no longer. It must be set before PyTorch is first imported, which is when a verb runs.
+# Threads that wait for each other spin only for a moment, then sleep, unless the user says otherwise. On a machine that
+# is busy with something else, spinning threads stand in their own way: two runs at once took a third of the time so,
+# and one alone takes no longer. It must be set before PyTorch is first imported, which is when a verb runs.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 #: Set to anything, it makes an internal error show its traceback.

@@ -115,5 +115,10 @@ def test_read_hash_depends_on_shape_and_pixels_only(photo: NDArray[np.uint8]) ->
 
 
 def test_read_picture_comes_back_as_it_is() -> None:
-    picture = Picture(torch.zeros(3, 2, 2))
+    picture = Picture(torch.zeros(3, 2, 2), sha256="0" * 64)
     assert read(picture) is picture
+
+
+def test_read_picture_without_a_hash_gets_that_of_its_pixels() -> None:
+    pixels = torch.rand(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    assert read(Picture(pixels)).sha256 == read(pixels).sha256

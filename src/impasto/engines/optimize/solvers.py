@@ -124,6 +124,7 @@ class BoxLBFGS:
         self.converged = False
         self._point: tuple[float, Tensor] | None = None
         self._pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=self._HISTORY)
+        self._scale: float | None = None  # of the filter, so that it fits the curvature last seen
         self._filter = _spectral_filter(pixels, self._EXPONENT)
 
     def step(self, evaluate: Evaluate) -> float:
@@ -173,7 +174,9 @@ class BoxLBFGS:
         filtered = self._precondition(direction)
         if self._pairs:
             _, change, curvature = self._pairs[-1]
-            filtered *= curvature / float((self._precondition(change) * change).sum())
+            self._scale = curvature / float((self._precondition(change) * change).sum())
+        if self._scale is not None:  # known still after the pairs have been dropped
+            filtered *= self._scale
         else:
             filtered *= self._FIRST_MOVE / float(filtered.abs().mean().clamp_min(1e-30))
         for (move, change, curvature), alpha in zip(self._pairs, reversed(steps), strict=True):
