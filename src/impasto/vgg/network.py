@@ -120,15 +120,16 @@ class _Features(torch.autograd.Function):
         for layer in up_to(layers):
             if _follows_pooling(layer):
                 x, routing = _pool(x, net.pooling)
-                kept.append(routing)
+                if ctx.needs_input_grad[0]:
+                    kept.append(routing)
             x = net.forward_convs[layer](x)
-            kept.append(x)
+            if ctx.needs_input_grad[0]:
+                kept.append(x)
             if layer in layers:
                 taps[layer] = x
         ctx.net, ctx.layers = net, layers
         ctx.set_materialize_grads(False)
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(*kept)
+        ctx.save_for_backward(*kept)
         return tuple(taps[layer] for layer in layers)
 
     @staticmethod
