@@ -109,8 +109,8 @@ class BoxLBFGS:
 
     Where L-BFGS starts from a multiple of the identity, this one starts from a filter |f|^-0.7 over spatial
     frequencies f: style losses pool over neighbourhoods, so their curvature is small where pictures vary slowly and
-    the plain method spends its first dozens of steps on getting that right. Measured on pastiche's objective at 256 px:
-    60 steps with the filter reach what about 75 without it do (``docs/performance.md``).
+    the plain method spends its first dozens of steps on getting that right. Measured on pastiche's objective at
+    256 px: 40 steps with the filter end lower than 60 without it (``docs/performance.md``).
     """
 
     _HISTORY = 20
