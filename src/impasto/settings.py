@@ -1,7 +1,7 @@
 """Every setting of every engine, once: name, type, bounds, unit, default and help.
 
 The command line (and later the service and the agents' tools) is generated from these models. The defaults come from
-``benchmarks/defaults.py``; what it showed is in ``docs/engines/optimize.md``.
+``benchmarks/sheet.py``; what it showed is in ``docs/engines/optimize.md``.
 """
 
 import math
