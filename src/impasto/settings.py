@@ -42,7 +42,6 @@ def _check_layers(table: dict[str, float]) -> dict[str, float]:
     return table
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LayerWeights = Annotated[
     dict[str, Weight], Field(min_length=1), BeforeValidator(_parse_layers), AfterValidator(_check_layers)
