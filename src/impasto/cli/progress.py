@@ -11,16 +11,24 @@ from impasto.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import RenderableType
+
     from impasto.progress import CancelToken, OnProgress, Progress
 
 
 @contextmanager
-def progress_on_stderr(*, quiet: bool, token: CancelToken) -> Iterator[OnProgress]:
-    """Give the function that shows a step of a run, in the way that fits where stderr goes."""
+def progress_on_stderr(*, quiet: bool, token: CancelToken, above: RenderableType | None = None) -> Iterator[OnProgress]:
+    """Give the function that shows a step of a run, in the way that fits where stderr goes.
+
+    Args:
+        quiet: show nothing.
+        token: of the run; the bar says when it is about to stop.
+        above: what stands above the bar on a terminal.
+    """
     if quiet:
         yield lambda progress: None  # noqa: ARG005
     elif sys.stderr.isatty():
-        with _bar(token) as show:
+        with _bar(token, above) as show:
             yield show
     else:
         yield _lines()
@@ -40,8 +48,8 @@ def _lines() -> OnProgress:
 
 
 @contextmanager
-def _bar(token: CancelToken) -> Iterator[OnProgress]:
-    """A bar that disappears when the run ends."""
+def _bar(token: CancelToken, above: RenderableType | None) -> Iterator[OnProgress]:
+    """A bar that disappears when the run ends, with what is above it."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -53,7 +61,16 @@ def _bar(token: CancelToken) -> Iterator[OnProgress]:
         TaskProgressColumn(),
         TextColumn("[dim]{task.fields[numbers]}[/dim]"),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+
+    class Display(Bar):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            if above is not None:
+                yield above
+            yield self.make_tasks_table(self.tasks)
+
+    # Rich draws everything anew each time; a picture is too much for ten times a second.
+    often = 10 if above is None else 2
+    with Display(*columns, console=Console(stderr=True), transient=True, refresh_per_second=often) as bar:
         task = bar.add_task("preparing", total=None, numbers="")
 
         def show(progress: Progress) -> None:

@@ -6,13 +6,15 @@ import os
 import signal
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from impasto.cli.live_terminal import TerminalPicture
 from impasto.cli.preview import Preview
 from impasto.cli.progress import duration, progress_on_stderr
 from impasto.cli.terminal import say, warnings_so_far
+from impasto.errors import SettingsError
 from impasto.progress import Cancelled, CancelToken
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from impasto.cli.live_page import LivePage
     from impasto.engines.base import Stylization
     from impasto.progress import OnProgress, Progress
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """How a picture is computed and written: the options that ``stylize`` and ``rerun`` share."""
+    """How a picture is computed, shown and written: the options that ``stylize`` and ``rerun`` share."""
 
     output: Path
     quality: int = 95
@@ -36,20 +39,26 @@ class Run:
     quiet: bool = False
     save_every: int | None = None
     keep_on_interrupt: bool = False
+    preview: Literal["terminal", "page"] | None = None
+    content: Path | None = None
+    """What the page shows beside the picture."""
 
     def __call__(self, compute: Compute) -> Stylization:
         """Compute and write, or leave nothing behind.
 
         Raises:
+            SettingsError: a preview that should be shown quietly.
+            InputError: a preview in a terminal, and there is none.
             typer.Exit: the run was cancelled; 128 plus the signal's number.
         """
         token = CancelToken()
+        live = self._live(token)
         preview = Preview(self.output, self.save_every) if self.save_every else None
         leftover = preview.path if preview else None
         with _signals(token, keep=self.keep_on_interrupt, leftover=leftover) as signals:
             try:
                 with preview or nullcontext():
-                    stylization = self._computed(compute, token, preview)
+                    stylization = self._computed(compute, token, preview, live)
             except Cancelled:
                 say("cancelled; nothing was written")
                 raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
@@ -61,18 +70,40 @@ class Run:
             say(f"{self.output}: {size} in {duration(stylization.timings['total'])}")
         return stylization
 
-    def _computed(self, compute: Compute, token: CancelToken, preview: Preview | None) -> Stylization:
+    def _live(self, token: CancelToken) -> TerminalPicture | LivePage | None:
+        """What shows the picture so far, if that is wanted."""
+        if self.preview is None:
+            return None
+        if self.quiet:
+            raise SettingsError(
+                f"--preview {self.preview} shows the picture and --quiet shows nothing; leave one of them out"
+            )
+        if self.preview == "terminal":
+            return TerminalPicture()
+        from impasto.cli.live_page import LivePage  # a server is not what --help should wait for
+
+        return LivePage(self.content, self.output, token)
+
+    def _computed(
+        self, compute: Compute, token: CancelToken, preview: Preview | None, live: TerminalPicture | LivePage | None
+    ) -> Stylization:
         """Compute under the progress display, and write."""
-        with progress_on_stderr(quiet=self.quiet, token=token) as show:
+        above = live if isinstance(live, TerminalPicture) else None
+        with live or nullcontext():
+            with progress_on_stderr(quiet=self.quiet, token=token, above=above) as show:
 
-            def on_progress(progress: Progress) -> None:
-                show(progress)
-                if preview:
-                    preview.update(progress)
+                def on_progress(progress: Progress) -> None:
+                    show(progress)
+                    if preview:
+                        preview.update(progress)
+                    if live:
+                        live.update(progress)
 
-            stylization = compute(on_progress, token)
-        token.check()  # an interruption during the last step
-        stylization.save(self.output, metadata=self.metadata, quality=self.quality)
+                stylization = compute(on_progress, token)
+            token.check()  # an interruption during the last step
+            stylization.save(self.output, metadata=self.metadata, quality=self.quality)
+            if live:
+                live.finish(stylization.picture)
         return stylization
 
 
@@ -89,8 +120,9 @@ def _signals(token: CancelToken, *, keep: bool, leftover: Path | None) -> Iterat
             if leftover:
                 leftover.unlink(missing_ok=True)
             if os.isatty(2):
-                # The bar has hidden the cursor. Not by sys.stderr, which may be in the middle of a write.
-                os.write(2, b"\x1b[?25h\n")
+                # The bar has hidden the cursor, and a picture may be half drawn. Not by sys.stderr, which may be in
+                # the middle of a write.
+                os.write(2, b"\x1b[0m\x1b[?25h\n")
             os._exit(128 + number)
         came.append(number)
         if keep and number == signal.SIGINT:

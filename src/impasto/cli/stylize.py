@@ -54,6 +54,16 @@ _KeepOnInterrupt = Annotated[
     typer.Option("--keep-on-interrupt", rich_help_panel=OUTPUT_PANEL, help="Ctrl-C ends early and keeps the picture"),
 ]
 
+_Preview = Annotated[
+    Literal["terminal", "page"] | None,
+    typer.Option(
+        "--preview",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="show the picture so far: in this terminal, or on a page that only this machine can open",
+    ),
+]
+
 
 @with_settings(OptimizeSettings)
 def stylize(
@@ -65,6 +75,7 @@ def stylize(
     quality: Quality = 95,
     save_every: _SaveEvery = None,
     keep_on_interrupt: _KeepOnInterrupt = False,
+    preview: _Preview = None,
     quiet: Quiet = False,
     json: Json = False,
     **settings: str | None,
@@ -86,6 +97,8 @@ def stylize(
         quiet=quiet,
         save_every=save_every,
         keep_on_interrupt=keep_on_interrupt,
+        preview=preview,
+        content=content,
     )
 
     def compute(on_progress: "OnProgress", token: "CancelToken") -> "Stylization":

@@ -3,20 +3,32 @@
 What it does not do: decide whether a picture is large enough (the engines know), show or download anything.
 """
 
+from impasto.images.masks import fill_transparent, mask_of
 from impasto.images.metadata import read_metadata
 from impasto.images.picture import Picture
 from impasto.images.read import read
+from impasto.images.recolor import ColorStatistics, keep_luminance, match_histogram, match_linear
 from impasto.images.resize import fit_size, resize
+from impasto.images.rotate import rotate
+from impasto.images.swatches import match_palette
 from impasto.images.write import check_destination, encode, output_formats, write
 
 __all__ = [
+    "ColorStatistics",
     "Picture",
     "check_destination",
     "encode",
+    "fill_transparent",
     "fit_size",
+    "keep_luminance",
+    "mask_of",
+    "match_histogram",
+    "match_linear",
+    "match_palette",
     "output_formats",
     "read",
     "read_metadata",
     "resize",
+    "rotate",
     "write",
 ]

@@ -23,6 +23,12 @@ def srgb_profile() -> bytes:
     return profile[:24] + _FIXED_DATE + profile[36:]
 
 
+def embedded_profile(image: Image.Image) -> bytes | None:
+    """The bytes of a picture's ICC profile, if it has one."""
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) else None  # a PNG text chunk may put a string under any key
+
+
 def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | None]:
     """The picture in sRGB, by its profile; relative colorimetric with black point compensation.
 
@@ -36,19 +42,35 @@ def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | None
     """
     if profile == srgb_profile():  # our own outputs come back exactly, not through a conversion to 8 bits
         return image.convert("RGB"), None
+    if image.mode == "L" and wants_rgb(profile):
+        image = image.convert("RGB")
+    transform = transform_to_srgb(profile, image.mode)
+    if isinstance(transform, str):
+        return image.convert("RGB"), transform
+    return transform.apply(image), None
+
+
+def wants_rgb(profile: bytes) -> bool:
+    """Whether a profile is for RGB. Grey pictures often carry such a one, of the camera or the editor."""
+    return profile[16:20] == b"RGB "
+
+
+def transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | str:
+    """The way from a profile to sRGB at 8 bits, or the sentence for the user on why it cannot be used.
+
+    Args:
+        profile: the bytes of an ICC profile.
+        mode: of the picture: L, RGB or CMYK.
+    """
     try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if image.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
-            image = image.convert("RGB")  # grey pictures often carry the profile of the camera or the editor
-        transform = ImageCms.buildTransform(
-            source,
+        return ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(BytesIO(profile)),
             ImageCms.ImageCmsProfile(BytesIO(srgb_profile())),
-            image.mode,
+            mode,
             "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-        return transform.apply(image), None
     except _PROFILE_ERRORS as error:
         reason = str(error).strip() or type(error).__name__
-        return image.convert("RGB"), f"its colour profile cannot be used and was ignored ({reason})"
+        return f"its colour profile cannot be used and was ignored ({reason})"

@@ -7,11 +7,11 @@
 - CMYK: by its profile; without one, (1 - ink) * (1 - black). LAB: D50 CIELAB. Both leave out any alpha.
 - I;16 in every byte order: / 65535, or the file's own bits (12-bit TIFF: / 4095); white-is-zero is turned.
 - I: / 255 if no value is above 255, otherwise / 65535; F: as it is if no value is above 1, otherwise / 255.
-- 16 bits per channel in colour: Pillow reads only the upper 8 bits of those files. 16-bit grey keeps all of
-  its bits unless it has a colour profile, which is applied at 8 bits.
+- 16 bits per channel in colour: Pillow keeps only the upper 8 bits. 16-bit grey keeps all of its bits unless
+  it has a colour profile, which is applied at 8 bits. For files with either, deep.py does better.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from impasto.errors import UnreadableImageError
-from impasto.images.color import to_srgb
+from impasto.images.color import embedded_profile, to_srgb
 from impasto.images.source import DECODER_ERRORS
 
 # The largest values that mode I and mode F may have, smallest first; the picture's own maximum chooses.
@@ -40,11 +40,12 @@ _UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """Upright pixels ``(3, h, w)`` and alpha ``(1, h, w)``, float32 in [0, 1], and what had to be ignored."""
+    """Pixels ``(3, h, w)`` and alpha ``(1, h, w)``, float32 in [0, 1], and what had to be ignored."""
 
     pixels: Tensor
     alpha: Tensor | None
     notes: tuple[str, ...] = ()
+    bit_depth: int = 8
 
 
 def decode(image: Image.Image, name: str) -> Decoded:
@@ -63,15 +64,15 @@ def decode(image: Image.Image, name: str) -> Decoded:
     image.load()
     if 0 in image.size:
         raise UnreadableImageError(f"{name!r} is {image.width}x{image.height} px; give a picture with pixels")
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes):  # a PNG text chunk may put a string under any key
-        profile = None
+    profile = embedded_profile(image)
     notes: list[str] = []
+    bit_depth = 8
 
     if image.mode in _WHITE_LEVELS or image.mode.startswith("I;16"):
         gray, alpha = _deep_gray(image, name)
         if profile is None:
             pixels = torch.from_numpy(gray).expand(3, -1, -1)
+            bit_depth = 16 if image.mode.startswith("I;16") else 8
         else:
             color = Image.fromarray(np.rint(gray * 255).astype(np.uint8))
             pixels = _unit(_convert(color, profile, notes))
@@ -80,13 +81,28 @@ def decode(image: Image.Image, name: str) -> Decoded:
         alpha = None if opacity is None else _unit(opacity)
         pixels = _unit(_convert(color, profile, notes))
 
-    swap, flips = _UPRIGHT.get(_orientation(image, notes), (False, ()))
+    return upright(Decoded(pixels, alpha, tuple(notes), bit_depth), image)
 
-    def upright(part: Tensor) -> Tensor:
+
+def upright(decoded: Decoded, image: Image.Image) -> Decoded:
+    """Pixels as stored, turned by the EXIF orientation of their image, 1 to 8.
+
+    Damaged EXIF data leave a note and the picture as it is. The image need not be loaded.
+    """
+    notes = decoded.notes
+    try:
+        # Not PNG's own getexif, which would decode the pixels to look behind them.
+        swap, flips = _UPRIGHT.get(int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)), (False, ()))
+    except DECODER_ERRORS as error:
+        swap, flips = False, ()
+        notes = (*notes, f"its EXIF data cannot be read and were ignored ({error})")
+
+    def turned(part: Tensor) -> Tensor:
         part = part.mT if swap else part
         return (part.flip(flips) if flips else part).contiguous()
 
-    return Decoded(upright(pixels), None if alpha is None else upright(alpha), tuple(notes))
+    alpha = None if decoded.alpha is None else turned(decoded.alpha)
+    return replace(decoded, pixels=turned(decoded.pixels), alpha=alpha, notes=notes)
 
 
 def _split(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
@@ -150,12 +166,3 @@ def _deep_gray(image: Image.Image, name: str) -> tuple[NDArray[np.float32], Tens
         )
     white = next(level for level in levels if high <= level)
     return (values / white).astype(np.float32), None
-
-
-def _orientation(image: Image.Image, notes: list[str]) -> int:
-    """The EXIF orientation, 1 to 8; damaged EXIF data leave a note and the picture as it is."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except DECODER_ERRORS as error:
-        notes.append(f"its EXIF data cannot be read and were ignored ({error})")
-        return 1

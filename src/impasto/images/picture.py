@@ -26,6 +26,8 @@ class Picture:
             their own, of the decoded pixels (see `read`). None for pictures that were computed.
         name: the file's name without its folder, or "array", "tensor", "image".
         warnings: sentences for the user about what had to be ignored, such as a broken colour profile.
+        bit_depth: bits per channel that the source brought, 8 or 16. It is 8 for floating point, and where a
+            source with 16 could be read with 8 only.
 
     Raises:
         ValueError: ``pixels`` or ``alpha`` has another shape.
@@ -36,6 +38,7 @@ class Picture:
     sha256: str | None = None
     name: str = ""
     warnings: tuple[str, ...] = ()
+    bit_depth: int = 8
 
     def __post_init__(self) -> None:
         if self.pixels.dim() != 3 or self.pixels.shape[0] != 3:
@@ -62,7 +65,7 @@ class Picture:
             pixels: ``(3, h', w')`` float32 sRGB in [0, 1].
 
         Returns:
-            A new picture without ``sha256``: these pixels are no longer the source's.
+            A new picture without ``sha256``: these pixels are no longer the source's. The rest stays.
 
         Raises:
             ValueError: ``pixels`` has another shape.

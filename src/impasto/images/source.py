@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from impasto.errors import UnreadableImageError
 
@@ -25,7 +25,10 @@ ALLOWED = "give a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file"
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
-# Deflate packs at most 1032:1, so no 8-bit PNG or TIFF is over this ratio, however flat. What is over it
+# Room for 16384 px on both sides. The pixels of such a picture take 3.6 GB as float32.
+MAX_PIXELS = 300_000_000
+
+# Deflate packs at most 1032:1, so no PNG or TIFF is over this ratio, however flat. What is over it
 # claims millions of pixels from almost nothing. Below the floor there is too little memory at stake.
 MAX_RATIO = 1032
 RATIO_FLOOR_PIXELS = 16_000_000
@@ -47,8 +50,9 @@ DECODER_ERRORS = (
     zlib.error,
 )
 
-# warnings.catch_warnings changes the state of the whole process: two threads in it would leave it wrong.
-_WARNINGS_LOCK = threading.Lock()
+# warnings.catch_warnings and Pillow's limit are states of the whole process: two threads that change them at
+# once would leave them wrong.
+_STATE_LOCK = threading.Lock()
 
 
 def read_bytes(path: Path) -> bytes:
@@ -93,6 +97,8 @@ def read_bytes(path: Path) -> bytes:
 def decoding(name: str) -> Iterator[list[str]]:
     """Everything that goes wrong inside becomes UnreadableImageError; what Pillow only warns of is listed.
 
+    Pillow's limit on pixels, 89 million by default, is `MAX_PIXELS` inside and what it was afterwards.
+
     Args:
         name: what the error message calls the picture.
 
@@ -100,12 +106,13 @@ def decoding(name: str) -> Iterator[list[str]]:
         A list that holds Pillow's warnings, as sentences, once the block has ended.
 
     Raises:
-        UnreadableImageError: the block raised one of `DECODER_ERRORS`, or Pillow's limit on pixels was met.
+        UnreadableImageError: the block raised one of `DECODER_ERRORS`, or a header claims more than `MAX_PIXELS`.
     """
     notes: list[str] = []
-    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
+    with _STATE_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)  # damaged metadata: the pixels may still be good
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        pillow_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             yield notes
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -122,12 +129,25 @@ def decoding(name: str) -> Iterator[list[str]]:
                 f"cannot read {name!r}: the picture is damaged or incomplete ({reason}); "
                 "save it again from the original"
             ) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = pillow_limit
     notes.extend(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
     """The picture's header, from one of `INPUT_FORMATS`; no pixels are decoded. Call inside `decoding`."""
     return Image.open(BytesIO(data), formats=INPUT_FORMATS)
+
+
+def header_bit_depth(image: ImageFile.ImageFile, data: bytes) -> int:
+    """16 if the header of a PNG or TIFF file says so, for whole numbers in every channel; 8 for all else."""
+    if image.format == "PNG":
+        return 16 if data[12:16] == b"IHDR" and data[24] == 16 else 8
+    if image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
+        whole_numbers = set(tags.get(ExifTags.Base.SampleFormat, (1,))) == {1}
+        return 16 if whole_numbers and set(tags.get(ExifTags.Base.BitsPerSample, ())) == {16} else 8
+    return 8
 
 
 def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
@@ -143,14 +163,14 @@ def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def check_ratio(name: str, image: ImageFile.ImageFile, file_bytes: int) -> None:
+def check_ratio(name: str, image: ImageFile.ImageFile, file_bytes: int, *, bit_depth: int = 8) -> None:
     """Refuse a large picture that a file this small cannot honestly hold: a decompression bomb.
 
     Raises:
         UnreadableImageError: above `RATIO_FLOOR_PIXELS` and over `MAX_RATIO` decoded bytes per file byte.
     """
     pixels = image.width * image.height
-    ratio = pixels * len(image.getbands()) / file_bytes
+    ratio = pixels * len(image.getbands()) * (bit_depth // 8) / file_bytes
     if pixels > RATIO_FLOOR_PIXELS and ratio > MAX_RATIO:
         raise UnreadableImageError(
             f"{name!r} claims {image.width}x{image.height} px in a file of {file_bytes} bytes "

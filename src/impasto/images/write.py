@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from impasto.errors import OutputError, SettingsError
 from impasto.images.color import srgb_profile
+from impasto.images.deep import encode_deep, require_pyvips
 from impasto.images.metadata import PNG_KEYWORD, check_metadata, xmp_packet
 from impasto.images.picture import Picture
 from impasto.images.source import file_path
@@ -37,6 +38,8 @@ _MAX_JPEG_XMP_BYTES = 65533 - 29
 
 _TIFF_XMP_TAG = 700
 
+_DEEP_KINDS = ("PNG", "TIFF")
+
 _ENCODER_ERRORS = (MemoryError, OSError, OverflowError, RuntimeError, SyntaxError, ValueError)
 
 
@@ -45,17 +48,20 @@ def output_formats() -> tuple[str, ...]:
     return tuple(sorted(_FORMATS))
 
 
-def check_destination(path: str | os.PathLike[str]) -> None:
+def check_destination(path: str | os.PathLike[str], *, bit_depth: int = 8) -> None:
     """Refuse a path that `write` could not write to; call it before a long computation.
 
     Args:
         path: where the picture shall go.
+        bit_depth: bits per channel, 8 or 16.
 
     Raises:
-        OutputError: an unknown extension, a folder, a device, a missing or unwritable parent folder, or an
-            existing file that is protected against writing.
+        OutputError: an unknown extension, a folder, a device, a missing or unwritable parent folder, an
+            existing file that is protected against writing, or a format without 16 bits per channel.
+        MissingExtraError: ``bit_depth`` is 16 and pyvips is not installed.
+        SettingsError: ``bit_depth`` is neither 8 nor 16.
     """
-    _checked_target(path)
+    _checked_target(path, bit_depth)
 
 
 def write(
@@ -64,6 +70,7 @@ def write(
     *,
     metadata: str | None = None,
     quality: int = 95,
+    bit_depth: int = 8,
 ) -> Path:
     """Write a picture as the format of its extension, with the sRGB profile; whole or not at all.
 
@@ -76,16 +83,18 @@ def write(
         path: ends in one of `output_formats`; an existing file is replaced and keeps its permissions.
         metadata: a string, the recipe as JSON, to be read back by `read_metadata`.
         quality: of JPEG, WebP and AVIF, 1 to 100.
+        bit_depth: bits per channel, 8 or, for PNG and TIFF, 16.
 
     Returns:
         The path as given.
 
     Raises:
         OutputError: see `check_destination` and `encode`; or the disk is full, or the write failed otherwise.
-        SettingsError: ``quality`` is out of bounds.
+        MissingExtraError: ``bit_depth`` is 16 and pyvips is not installed.
+        SettingsError: ``quality`` or ``bit_depth`` is out of bounds.
     """
-    target = _checked_target(path)
-    data = encode(picture, file_path(path).suffix, metadata=metadata, quality=quality)
+    target = _checked_target(path, bit_depth)
+    data = encode(picture, file_path(path).suffix, metadata=metadata, quality=quality, bit_depth=bit_depth)
     # Its name is short because the destination's may already be as long as the system allows. Opened like any
     # new file, not by tempfile, so that the permissions follow the user's umask.
     temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
@@ -108,12 +117,19 @@ def write(
     return file_path(path)
 
 
-def encode(picture: Picture, format: str, *, metadata: str | None = None, quality: int = 95) -> bytes:  # noqa: A002
+def encode(
+    picture: Picture,
+    format: str,  # noqa: A002
+    *,
+    metadata: str | None = None,
+    quality: int = 95,
+    bit_depth: int = 8,
+) -> bytes:
     """The bytes of a picture file; the same arguments give the same bytes.
 
-    Values are rounded to 8 bits. Alpha is kept by PNG and TIFF, and by WebP and AVIF unless it is opaque all
-    over; JPEG has none, so the picture is laid on white. JPEG and AVIF keep the full colour resolution
-    (4:4:4); lossy WebP halves it, the format knows no other.
+    Values are rounded to ``bit_depth`` bits. Alpha is kept by PNG and TIFF, and by WebP and AVIF unless it is
+    opaque all over; JPEG has none, so the picture is laid on white. JPEG and AVIF keep the full colour
+    resolution (4:4:4); lossy WebP halves it, the format knows no other.
 
     Args:
         picture: what to encode; values outside [0, 1] are clamped.
@@ -121,14 +137,16 @@ def encode(picture: Picture, format: str, *, metadata: str | None = None, qualit
         metadata: a string, the recipe as JSON, to be read back by `read_metadata`. JPEG holds about 65,000
             bytes.
         quality: of JPEG, WebP and AVIF, 1 to 100; PNG and TIFF are lossless.
+        bit_depth: bits per channel, 8 or, for PNG and TIFF, 16.
 
     Returns:
         The whole file.
 
     Raises:
-        OutputError: an unknown format, a side longer than the format allows, pixels that are not finite, or
-            metadata that the format cannot hold.
-        SettingsError: ``quality`` is out of bounds.
+        OutputError: an unknown format, a side longer or more bits than the format allows, pixels that are not
+            finite, or metadata that the format cannot hold.
+        MissingExtraError: ``bit_depth`` is 16 and pyvips is not installed.
+        SettingsError: ``quality`` or ``bit_depth`` is out of bounds.
     """
     kind = _format_of(f".{format.lower().removeprefix('.')}", repr(format))
     if not 1 <= quality <= 100:
@@ -139,6 +157,11 @@ def encode(picture: Picture, format: str, *, metadata: str | None = None, qualit
             f"{kind} holds at most {_MAX_SIDE_PX[kind]} px on a side, but the picture is "
             f"{picture.width}x{picture.height} px; write a PNG or TIFF, or make it smaller"
         )
+    _check_bit_depth(kind, bit_depth)
+    if bit_depth == 16:
+        if metadata is not None:
+            check_metadata(metadata)
+        return encode_deep(_quantize(picture, keep_alpha=True, bit_depth=16), kind, metadata)
     options: dict[str, object] = {"icc_profile": srgb_profile()}
     match kind:
         case "JPEG":
@@ -156,7 +179,7 @@ def encode(picture: Picture, format: str, *, metadata: str | None = None, qualit
 
     buffer = BytesIO()
     try:
-        Image.fromarray(_quantize(picture, keep_alpha=kind != "JPEG")).save(buffer, format=kind, **options)
+        Image.fromarray(_quantize(picture, keep_alpha=kind != "JPEG", bit_depth=8)).save(buffer, format=kind, **options)
     except _ENCODER_ERRORS as error:
         raise OutputError(
             f"cannot encode {picture.width}x{picture.height} px as {kind} ({error}); write a PNG or make it smaller"
@@ -179,16 +202,16 @@ def _metadata_options(metadata: str, kind: str) -> dict[str, object]:
     return {"tiffinfo": {_TIFF_XMP_TAG: packet}} if kind == "TIFF" else {"xmp": packet}
 
 
-def _quantize(picture: Picture, *, keep_alpha: bool) -> NDArray[np.uint8]:
-    """8-bit RGB or RGBA ``(h, w, 3 | 4)``; without ``keep_alpha`` the picture is laid on white."""
+def _quantize(picture: Picture, *, keep_alpha: bool, bit_depth: int) -> NDArray[np.generic]:
+    """RGB or RGBA ``(h, w, 3 | 4)`` in uint8 or uint16; without ``keep_alpha`` the picture is laid on white."""
     pixels = picture.pixels.detach().cpu().float()
     if not bool(torch.isfinite(pixels).all()):
         raise OutputError("the picture has NaN or infinite pixels, but [0, 1] is allowed; compute it again")
     if picture.alpha is not None:
         alpha = picture.alpha.detach().cpu().float()
         pixels = torch.cat([pixels, alpha]) if keep_alpha else pixels * alpha + (1.0 - alpha)
-    levels = pixels.clamp(0.0, 1.0).mul_(255.0).round_().byte()
-    values: NDArray[np.uint8] = levels.permute(1, 2, 0).contiguous().numpy()
+    levels = pixels.clamp(0.0, 1.0).mul_(2**bit_depth - 1).round_().to(torch.uint8 if bit_depth == 8 else torch.uint16)
+    values: NDArray[np.generic] = levels.permute(1, 2, 0).contiguous().numpy()
     return values
 
 
@@ -201,10 +224,23 @@ def _format_of(extension: str, shown: str) -> str:
     return _FORMATS[extension]
 
 
-def _checked_target(path: str | os.PathLike[str]) -> Path:
+def _check_bit_depth(kind: str, bit_depth: int) -> None:
+    """Refuse bits per channel that the format or this installation cannot write."""
+    if bit_depth not in (8, 16):
+        raise SettingsError(f"bit_depth is {bit_depth}, but 8 or 16 is allowed; 8 is enough to look at")
+    if bit_depth == 16:
+        if kind not in _DEEP_KINDS:
+            raise OutputError(
+                f"{kind} cannot be written with 16 bits per channel, but .png, .tif and .tiff can; "
+                "choose one of them or bit_depth 8"
+            )
+        require_pyvips()
+
+
+def _checked_target(path: str | os.PathLike[str], bit_depth: int) -> Path:
     """The file that will be replaced: the path with its symbolic links followed, found to be writable."""
     shown = repr(str(file_path(path)))
-    _format_of(file_path(path).suffix.lower(), shown)
+    _check_bit_depth(_format_of(file_path(path).suffix.lower(), shown), bit_depth)
     try:
         target = Path(os.path.realpath(file_path(path)))
         folder = target.parent

@@ -9,10 +9,22 @@ import torch
 from impasto.settings import LAYERS, Pooling
 from impasto.vgg.calibrate import PACKAGED_SCALES, measure_scales
 from impasto.vgg.network import VGG19
+from impasto.vgg.passage import Passage, activations
 from impasto.vgg.precision import Precision, choose_precision
+from impasto.vgg.receptive import layer_weights
 from impasto.vgg.weights import VGGWeights, load_weights
 
-__all__ = ["VGG19", "LoadedNetwork", "Precision", "VGGWeights", "choose_precision", "load_network"]
+__all__ = [
+    "VGG19",
+    "LoadedNetwork",
+    "Passage",
+    "Precision",
+    "VGGWeights",
+    "activations",
+    "choose_precision",
+    "layer_weights",
+    "load_network",
+]
 
 
 class LoadedNetwork(NamedTuple):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from impasto.settings import LAYERS
 from impasto.vgg.network import VGG19
+from impasto.vgg.passage import activations
 from impasto.vgg.weights import VGGWeights
 
 
@@ -51,5 +52,5 @@ def measure_scales(weights: VGGWeights) -> dict[str, float]:
     """For each layer the factor that brings its mean activation on :func:`dead_leaves` to 1."""
     net = VGG19(weights, {}, device=torch.device("cpu"), dtype=torch.float32)
     with torch.no_grad():
-        activations = net.features(dead_leaves(), LAYERS)
-    return {layer: 1 / float(activation.mean()) for layer, activation in activations.items()}
+        found = activations(net, dead_leaves(), LAYERS)
+    return {layer: 1 / float(activation.mean()) for layer, activation in found.items()}

@@ -4,6 +4,7 @@ The layout is that of ICC.1:2001-04 (version 2.4): a header of 128 bytes, a tabl
 """
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from PIL import Image
 # sRGB's primaries under D50, as sRGB profiles give them.
 RED, GREEN, BLUE = (0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)
 D50 = (0.9642, 1.0, 0.8249)
+
+# Display P3's: its pure colours lie outside of sRGB.
+P3 = (0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)
 
 
 def _xyz(values: tuple[float, float, float]) -> bytes:
@@ -42,6 +46,29 @@ def swapped_profile() -> bytes:
     curve = _gamma(2.2)
     tags = {b"wtpt": _xyz(D50), b"rXYZ": _xyz(BLUE), b"gXYZ": _xyz(GREEN), b"bXYZ": _xyz(RED)}
     return _profile(b"mntr", b"RGB ", b"XYZ ", tags | {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
+
+
+@pytest.fixture(scope="session")
+def p3_profile() -> Callable[[bytes], bytes]:
+    """Display P3 with any curve, given as a tag."""
+
+    def build(curve: bytes) -> bytes:
+        colorants = {b"rXYZ": _xyz(P3[0]), b"gXYZ": _xyz(P3[1]), b"bXYZ": _xyz(P3[2])}
+        curves = {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+        return _profile(b"mntr", b"RGB ", b"XYZ ", {b"wtpt": _xyz(D50)} | colorants | curves)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def rgb_table_profile() -> bytes:
+    """RGB whose meaning stands in a table of the eight corners, as a scanner's might."""
+    grid = bytearray()
+    for red, green, blue in np.ndindex(2, 2, 2):  # the last colour varies fastest
+        grid += bytes((76 * red + 153 * green + 26 * blue, 128 + 20 * red - 20 * green, 128 + 15 * green - 30 * blue))
+    table = struct.pack(">4sI4B9i", b"mft1", 0, 3, 3, 2, 0, *(65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    table += bytes(range(256)) * 3 + bytes(grid) + bytes(range(256)) * 3
+    return _profile(b"scnr", b"RGB ", b"Lab ", {b"wtpt": _xyz(D50), b"A2B0": table})
 
 
 @pytest.fixture(scope="session")

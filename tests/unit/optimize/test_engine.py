@@ -14,6 +14,7 @@ from impasto.engines.optimize.objective import Objective
 from impasto.engines.optimize.plan import plan_scales
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
+from impasto.vgg import activations
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,11 +108,11 @@ def test_style_weight_zero_gives_the_content_back(content, style) -> None:
 
 
 def test_content_weight_zero_to_large_moves_the_output_to_the_content(net, content, style) -> None:
-    target = net.features(_pixels(content), ("relu4_2",))["relu4_2"]
+    target = activations(net, _pixels(content), ("relu4_2",))["relu4_2"]
     distances = []
     for weight in (0.0, 0.3, 30.0):
         result = _stylize(content, style, content_weight=weight, steps=10)
-        features = net.features(result.picture.pixels[None], ("relu4_2",))["relu4_2"]
+        features = activations(net, result.picture.pixels[None], ("relu4_2",))["relu4_2"]
         distances.append(float((features - target).square().mean()))
     assert distances[0] > distances[1] > distances[2]
 

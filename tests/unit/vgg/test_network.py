@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from impasto.errors import SettingsError
 from impasto.settings import LAYERS
-from impasto.vgg import choose_precision
+from impasto.vgg import activations, choose_precision
 from impasto.vgg.calibrate import PACKAGED_SCALES, dead_leaves, measure_scales
 from impasto.vgg.network import POOLING_SCALE
 
@@ -71,7 +71,7 @@ def test_activations_float32_equal_the_plain_network(
     net = network(pooling, torch.float32)
     pixels = _pixels(*size)
     expected = _reference(weights, pixels, pooling)
-    found = net.features(pixels, LAYERS)
+    found = activations(net, pixels, LAYERS)
     assert tuple(found) == LAYERS
     for layer in LAYERS:
         stride = 2 ** (int(layer[4]) - 1)
@@ -84,7 +84,7 @@ def test_activations_bfloat16_are_close_to_the_plain_network(weights: VGGWeights
     net = network(pooling, torch.bfloat16)
     pixels = _pixels(75, 91)
     expected = _reference(weights, pixels, pooling)
-    for layer, found in net.features(pixels, STYLE_LAYERS).items():
+    for layer, found in activations(net, pixels, STYLE_LAYERS).items():
         assert found.dtype == torch.bfloat16
         assert _error(found, expected[layer]) < 2e-2, layer
 
@@ -106,7 +106,7 @@ def test_gradient_float32_equals_autograd_through_the_plain_network(
     net = network(pooling, torch.float32)
     pixels = _pixels(*size).requires_grad_()
     read = (*STYLE_LAYERS, "relu4_2")
-    found = _gradient(net.features(pixels, read), pixels, read)
+    found = _gradient(activations(net, pixels, read), pixels, read)
     expected = _gradient(_reference(weights, pixels, pooling), pixels, read)
     assert _error(found, expected) < 1e-4
 
@@ -127,7 +127,7 @@ def test_gradient_of_any_subset_of_layers_equals_autograd(
 ) -> None:
     """Also where a layer that was asked for takes no part in the loss."""
     pixels = _pixels(37, 50).requires_grad_()
-    found = _gradient(net.features(pixels, asked), pixels, read)
+    found = _gradient(activations(net, pixels, asked), pixels, read)
     expected = _gradient(_reference(weights, pixels, "max"), pixels, read)
     assert found.dtype == torch.float32
     assert _error(found, expected) < 1e-4
@@ -139,7 +139,7 @@ def test_gradient_bfloat16_points_where_the_float32_one_does(network, content) -
     for dtype in (torch.float32, torch.bfloat16):
         net = network("max", dtype)
         leaf = pixels.clone().requires_grad_()
-        features = net.features(leaf, STYLE_LAYERS)
+        features = activations(net, leaf, STYLE_LAYERS)
         sum(f.float().square().mean() for f in features.values()).backward()
         gradients.append(leaf.grad)
     assert gradients[1].dtype == torch.float32
@@ -149,8 +149,8 @@ def test_gradient_bfloat16_points_where_the_float32_one_does(network, content) -
 def test_features_without_gradient_are_the_same(net: VGG19) -> None:
     pixels = _pixels(40, 40)
     with torch.no_grad():
-        without = net.features(pixels, ("relu3_1",))["relu3_1"]
-    with_grad = net.features(pixels.clone().requires_grad_(), ("relu3_1",))["relu3_1"]
+        without = activations(net, pixels, ("relu3_1",))["relu3_1"]
+    with_grad = activations(net, pixels.clone().requires_grad_(), ("relu3_1",))["relu3_1"]
     assert torch.equal(without, with_grad.detach())
     assert not without.requires_grad
 
@@ -159,7 +159,7 @@ def test_features_leave_the_pixels_alone(net: VGG19) -> None:
     pixels = _pixels(33, 40)
     before = pixels.clone()
     leaf = pixels.requires_grad_()
-    net.features(leaf, ("relu1_1", "relu2_1"))["relu2_1"].sum().backward()
+    activations(net, leaf, ("relu1_1", "relu2_1"))["relu2_1"].sum().backward()
     assert torch.equal(pixels.detach(), before)
 
 
@@ -169,7 +169,7 @@ def test_features_when_sizes_alternate_stay_right(weights: VGGWeights, net: VGG1
     for size in sizes:
         pixels = _pixels(*size)
         expected = _reference(weights, pixels, "max", deepest="relu3_1")["relu3_1"]
-        assert _error(net.features(pixels, ("relu3_1",))["relu3_1"], expected) < 1e-5
+        assert _error(activations(net, pixels, ("relu3_1",))["relu3_1"], expected) < 1e-5
 
 
 @pytest.mark.parametrize("deepest", ["relu1_1", "relu3_1", "relu4_2"])
@@ -187,13 +187,13 @@ def test_nothing_below_the_deepest_layer_is_computed(network, deepest: str) -> N
 
     for layer, convolve in list(net.forward_convs.items()):
         net.forward_convs[layer] = counted(layer, convolve)
-    net.features(_pixels(32, 32), ("relu1_1", deepest))
+    activations(net, _pixels(32, 32), ("relu1_1", deepest))
     assert called == list(LAYERS[: LAYERS.index(deepest) + 1])
 
 
 def test_smallest_picture_for_the_deepest_block_is_16_px(net: VGG19) -> None:
     pixels = _pixels(16, 16).requires_grad_()
-    features = net.features(pixels, ("relu5_1",))["relu5_1"]
+    features = activations(net, pixels, ("relu5_1",))["relu5_1"]
     assert features.shape == (1, 512, 1, 1)
     features.sum().backward()
     assert bool(pixels.grad.isfinite().all())
@@ -204,7 +204,7 @@ def test_pictures_of_a_few_pixels_work_in_the_first_block(
     weights: VGGWeights, net: VGG19, height: int, width: int
 ) -> None:
     pixels = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    found = _gradient(net.features(pixels, ("relu1_2",)), pixels, ("relu1_2",))
+    found = _gradient(activations(net, pixels, ("relu1_2",)), pixels, ("relu1_2",))
     x = F.pad(pixels - torch.tensor(weights.mean).view(1, 3, 1, 1), (1, 1, 1, 1), mode="replicate")
     x = F.conv2d(x, weights.tensors["conv1_1.weight"], weights.tensors["conv1_1.bias"]).relu()
     x = F.conv2d(x, weights.tensors["conv1_2.weight"], weights.tensors["conv1_2.bias"], padding=1).relu()
@@ -232,7 +232,7 @@ def test_dead_leaves_is_a_fixed_picture() -> None:
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_mean_activation_on_a_photograph_is_about_one(net: VGG19, photograph, name: str) -> None:
     pixels = torch.from_numpy(photograph(name, 112, 128)).permute(2, 0, 1)[None] / 255
-    for layer, features in net.features(pixels, STYLE_LAYERS).items():
+    for layer, features in activations(net, pixels, STYLE_LAYERS).items():
         assert 0.4 < float(features.mean()) < 3, layer
 
 
@@ -240,7 +240,7 @@ def test_mean_activation_on_a_photograph_is_about_one(net: VGG19, photograph, na
 def test_other_poolings_keep_the_mean_activation(network, photograph, pooling: Pooling) -> None:
     net, other = network("max", torch.float32), network(pooling, torch.float32)
     pixels = torch.from_numpy(photograph("chelsea", 96, 128)).permute(2, 0, 1)[None] / 255
-    expected, found = net.features(pixels, STYLE_LAYERS), other.features(pixels, STYLE_LAYERS)
+    expected, found = activations(net, pixels, STYLE_LAYERS), activations(other, pixels, STYLE_LAYERS)
     for layer in STYLE_LAYERS:
         assert 0.5 < float(found[layer].mean() / expected[layer].mean()) < 2, layer
 

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from impasto.errors import WeightsError
 from impasto.settings import LAYERS
-from impasto.vgg import VGG19, load_network
+from impasto.vgg import VGG19, activations, load_network
 from impasto.vgg.calibrate import PACKAGED_SCALES
 from impasto.vgg.weights import IMAGENET_MEAN_RGB, load_weights
 
@@ -55,7 +55,7 @@ def test_torchvision_file_of_the_same_function_gives_the_same_activations(
     assert (found.source, found.mean) == ("torchvision", IMAGENET_MEAN_RGB)
     net, other = network("max", torch.float32), VGG19(found, PACKAGED_SCALES, device=CPU, dtype=torch.float32)
     pixels = torch.from_numpy(content.copy()).permute(2, 0, 1)[None] / 255
-    ours, theirs = net.features(pixels, LAYERS), other.features(pixels, LAYERS)
+    ours, theirs = activations(net, pixels, LAYERS), activations(other, pixels, LAYERS)
     for layer in LAYERS:
         assert float((ours[layer] - theirs[layer]).norm() / ours[layer].norm()) < 1e-4, layer
 
@@ -72,7 +72,7 @@ def test_user_network_has_unit_means_whatever_its_scale(
     assert found.source == "caffe"
     packaged = network("max", torch.float32)
     pixels = torch.from_numpy(photograph("chelsea", 64, 64)).permute(2, 0, 1)[None] / 255
-    ours, theirs = packaged.features(pixels, LAYERS), user.features(pixels, LAYERS)
+    ours, theirs = activations(packaged, pixels, LAYERS), activations(user, pixels, LAYERS)
     for layer in LAYERS:
         assert_close(theirs[layer], ours[layer], rtol=0.02, atol=1e-3)
 

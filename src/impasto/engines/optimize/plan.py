@@ -1,7 +1,9 @@
 """What a run will do and what it will cost, worked out before it starts: scales, steps, memory, time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
 
 import psutil
 import torch
@@ -10,22 +12,36 @@ from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
 from impasto.recipe import Scale
 from impasto.settings import OptimizeSettings
+from impasto.vgg import Precision
 from impasto.vgg.layers import channels as channels_of
 from impasto.vgg.layers import stride, up_to
 
 #: Longer side of the coarsest automatic scale, as in crowsonkb/style-transfer-pytorch.
 _COARSEST_PX = 128
 _DEFAULT_PX = 512
-#: What a step costs besides the network, in pixels' worth of network: eigendecompositions do not shrink with the
-#: picture (25 ms against 1.9 µs a pixel).
-_FIXED_PIXELS = {"w2": 13_000, "gram": 2_000}
-#: The next three were measured as the process's peak at 64×48, 512×384 and 1024×768 px in both dtypes:
+#: What a step costs besides the network, in pixels' worth of network: eigendecompositions and the matching of columns
+#: do not shrink with the picture (25 ms against 1.9 µs a pixel for w2).
+_FIXED_PIXELS = {"w2": 13_000, "gram": 2_000, "moments": 2_000, "swd": 20_000, "nn": 40_000, "remd": 60_000}
+#: Computing activations again on the way back costs about half a step.
+_STRIPS_WORK = 1.5
+#: The next were measured as the process's peak at 64×48 to 4096×3072 px in both dtypes:
 #: values per pixel that live besides the kept activations (gradients and outputs of the first block),
 _TRANSIENT_VALUES = 630
-#: bytes per pixel of the picture, the solver and the pooling's indices,
-_SOLVER_BYTES = {"lbfgs": 1080, "adam": 600}
-#: and interpreter, PyTorch, weights and their packed copies.
+#: bytes per pixel of the picture, the solver without its history and the pooling's indices,
+_PICTURE_BYTES = 600
+#: of one remembered pair,
+_PAIR_BYTES = 24
+#: in strips: what the stages take, in values, and everything else in bytes,
+_TAKEN_VALUES = 70
+_STRIPS_BYTES = 330
+#: and interpreter, PyTorch, weights and their packed copies, and of the strips themselves, in MiB.
 _FIXED_MB = 410
+STRIP_MB: Final = 256.0
+#: In strips, scales that take no more than this whole are whole: coarse scales then cost nothing extra.
+_WHOLE_SCALE_MB = 2048
+#: Share of the free memory that a run may plan with, and the shortest history worth having.
+_MEMORY_SHARE = 0.8
+_SHORTEST_HISTORY = 4
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,8 @@ def smallest_side(settings: OptimizeSettings) -> int:
 
 def work(scale: ScalePlan, settings: OptimizeSettings) -> float:
     """Cost of one step at a scale, in pixels' worth of network."""
-    return scale.height * scale.width + _FIXED_PIXELS[settings.style_loss]
+    fixed = sum(_FIXED_PIXELS[name] for name, weight in settings.style_loss.items() if weight > 0)
+    return scale.height * scale.width + fixed
 
 
 def fit_to_time(
@@ -120,26 +137,74 @@ def fit_to_time(
 
 
 def estimate_memory_mb(height: int, width: int, settings: OptimizeSettings, dtype: torch.dtype) -> int:
-    """Peak memory of a run whose output has that size, in MiB; linear in the number of pixels."""
+    """Peak memory of a run whose output has that size, in MiB; linear in the number of pixels.
+
+    ``settings.memory`` says whether activations are kept; ``auto`` counts as ``whole``.
+    """
+    pairs = settings.history if settings.optimizer == "lbfgs" else 0
+    content = sum(channels_of(layer) / stride(layer) ** 2 for layer in settings.content_layers)
+    if settings.memory == "strips":
+        per_pixel = (_TAKEN_VALUES + content) * dtype.itemsize + _STRIPS_BYTES + pairs * _PAIR_BYTES
+        return round(_FIXED_MB + 3 * STRIP_MB + per_pixel * height * width / 2**20)
     layers = up_to([*settings.layers, *settings.content_layers])
     values = sum(channels_of(layer) / stride(layer) ** 2 for layer in layers) + _TRANSIENT_VALUES
-    per_pixel = values * dtype.itemsize + _SOLVER_BYTES[settings.optimizer]
+    per_pixel = values * dtype.itemsize + _PICTURE_BYTES + pairs * _PAIR_BYTES
     return round(_FIXED_MB + per_pixel * height * width / 2**20)
 
 
-def check_memory(needed_mb: int, size: Mapping[str, int], device: torch.device) -> None:
-    """Refuse a run that would not fit.
+def fit_memory(
+    height: int, width: int, settings: OptimizeSettings, precision: Precision, free_mb: int
+) -> OptimizeSettings:
+    """The settings with ``memory`` decided and, where it must be, a shorter ``history``.
 
     Raises:
-        OutOfMemoryError: with the estimate and what is free.
+        OutOfMemoryError: even strips with the shortest history would not fit; nothing was computed.
     """
+    budget_mb = free_mb * _MEMORY_SHARE
+    if precision.device.type == "cpu":
+        budget_mb += _FIXED_MB * 3 // 4  # already resident when this is asked
+    modes: tuple[Literal["whole", "strips"], ...] = (
+        ("whole", "strips") if settings.memory == "auto" else (settings.memory,)
+    )
+    for mode in modes:
+        shortest = settings.history if mode == "whole" and len(modes) > 1 else min(settings.history, _SHORTEST_HISTORY)
+        for history in range(settings.history, shortest - 1, -1):
+            fitted = settings.model_copy(update={"memory": mode, "history": history})
+            if estimate_memory_mb(height, width, fitted, precision.dtype) <= budget_mb:
+                return fitted
+    needed_mb = estimate_memory_mb(height, width, fitted, precision.dtype)
+    raise OutOfMemoryError(
+        f"a picture of {width}x{height} px needs about {needed_mb:,} MiB of memory, {free_mb:,} MiB are free; "
+        f"use a smaller image_size, optimizer=adam{'' if fitted.memory == 'strips' else ', memory=strips'} "
+        "or dtype=bfloat16"
+    )
+
+
+def strip_mb(height: int, width: int, settings: OptimizeSettings, dtype: torch.dtype) -> float | None:
+    """How large strips are at a scale of that size; None: the scale is computed whole."""
+    if settings.memory != "strips":
+        return None
+    whole = estimate_memory_mb(height, width, settings.model_copy(update={"memory": "whole"}), dtype)
+    return None if whole <= _WHOLE_SCALE_MB else STRIP_MB
+
+
+def free_memory_mb(device: torch.device) -> int:
+    """What the device, or the machine and the limits that this process runs under, has left, in MiB."""
     if device.type == "cuda":
-        free_mb = torch.cuda.mem_get_info(device)[0] // 2**20
-    else:
-        free_mb = psutil.virtual_memory().available // 2**20
-        needed_mb -= _FIXED_MB * 3 // 4  # already resident when this is asked
-    if needed_mb > free_mb:
-        raise OutOfMemoryError(
-            f"a picture of {size['width']}x{size['height']} px needs about {needed_mb:,} MiB of memory, "
-            f"{free_mb:,} MiB are free; use a smaller image_size, optimizer=adam or dtype=bfloat16"
-        )
+        return int(torch.cuda.mem_get_info(device)[0] // 2**20)
+    free: int = psutil.virtual_memory().available // 2**20
+    try:  # a container's limit, which the machine's figures do not show
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, (int(limit) - used) // 2**20) if limit.isdigit() else free
+
+
+def estimate_seconds(plan: Sequence[ScalePlan], settings: OptimizeSettings, dtype: torch.dtype, rate: float) -> float:
+    """Seconds of all the steps of a plan, at ``rate`` seconds per work."""
+    total = 0.0
+    for scale in plan:
+        factor = 1.0 if strip_mb(scale.height, scale.width, settings, dtype) is None else _STRIPS_WORK
+        total += work(scale, settings) * scale.steps * factor
+    return total * rate
