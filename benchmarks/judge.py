@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
 
-from impasto.vgg import load_network
+from impasto.vgg import activations, load_network
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 #: The engine's losses read reluB_1 and relu4_2.
@@ -47,7 +47,7 @@ def _features(image, layers):
     """Activations ``(c, h, w)`` by layer; their mean is about 1 in every layer."""
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
-        return {layer: f[0] for layer, f in _network().features(pixels, layers).items()}
+        return {layer: f[0] for layer, f in activations(_network(), pixels, layers).items()}
 
 
 def _statistics(image):
@@ -92,9 +92,9 @@ def _quantiles(image, directions=64, levels=256):
     generator = torch.Generator().manual_seed(0)
     at = (torch.arange(levels) + 0.5) / levels
     found = []
-    for activations in _features(image, UNUSED_LAYERS).values():
-        vectors = F.normalize(torch.randn(directions, len(activations), generator=generator), dim=1)
-        ordered = (vectors @ activations.flatten(1)).sort(1).values
+    for layer in _features(image, UNUSED_LAYERS).values():
+        vectors = F.normalize(torch.randn(directions, len(layer), generator=generator), dim=1)
+        ordered = (vectors @ layer.flatten(1)).sort(1).values
         # Pictures differ in size, so distributions are compared at fixed quantiles.
         found.append(ordered[:, (at * ordered.shape[1]).long()])
     return found
@@ -202,8 +202,8 @@ class PeerObjective:
         tall = round((width * height * style_image.height / style_image.width) ** 0.5)
         self.style_size = (round(style_image.width / style_image.height * tall), tall)
         with torch.no_grad():
-            self.content = self.net.features(self._pixels(image, self.size), ("relu4_2",))["relu4_2"]
-            style_features = self.net.features(self._pixels(style_image, self.style_size), LAYERS)
+            self.content = activations(self.net, self._pixels(image, self.size), ("relu4_2",))["relu4_2"]
+            style_features = activations(self.net, self._pixels(style_image, self.style_size), LAYERS)
         self.grams = {layer: self._gram(f) for layer, f in style_features.items()}
 
     @staticmethod
@@ -221,7 +221,7 @@ class PeerObjective:
         if image.size != self.size:
             raise ValueError(f"{output} is {image.size}, expected {self.size}")
         with torch.no_grad():
-            features = self.net.features(self._pixels(image, self.size), (*LAYERS, "relu4_2"))
+            features = activations(self.net, self._pixels(image, self.size), (*LAYERS, "relu4_2"))
         loss = 0.01 * F.mse_loss(features["relu4_2"], self.content)
         for layer, target in self.grams.items():
             loss += 10 / target.shape[0] ** 2 * F.mse_loss(self._gram(features[layer]), target)

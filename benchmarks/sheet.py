@@ -15,7 +15,7 @@ from PIL import Image
 from skimage import data
 
 import impasto
-from impasto.settings import LAYERS
+from impasto.settings import OptimizeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 HOUSE = ROOT / "examples" / "house_styles"
@@ -38,7 +38,7 @@ def options(text):
     found = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
-        if equals and name not in LAYERS:
+        if equals and name in OptimizeSettings.model_fields:
             found[name] = value
         else:
             found[list(found)[-1]] += f",{part}"

@@ -14,6 +14,7 @@ import torch
 from bench import free_pair, peer_settings
 from impasto.engines.optimize.initial import recolor
 from impasto.engines.optimize.objective import Objective
+from impasto.engines.optimize.parts import Part, Source
 from impasto.engines.optimize.solvers import BoxLBFGS
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
@@ -34,9 +35,10 @@ def main():
     settings = OptimizeSettings.of(**{**peer_settings(peer, SIZE, 60), "scales": None})
     precision = choose_precision()
     net = load_network(device=precision.device, dtype=precision.dtype).net
-    objective = Objective(net, content, [style], [1.0], settings)
+    parts = [Part(None, (Source(style, None, 1.0),))]
+    objective = Objective(net, content, parts, settings)
     start = objective.measure(content)
-    recolored = recolor(content, [style], [1.0])
+    recolored = recolor(content, parts, 1.0)
     for label, exponent, first in (
         ("plain L-BFGS from the content", 0.0, content),
         ("with the spectral filter", 0.7, content),

@@ -23,7 +23,7 @@ NOTE = "<!-- made by docs/generate.py; change the code, then run `make docs` -->
 def cli_page() -> str:
     """Every command's help, as it prints."""
     parts = [NOTE, "# Command line\n"]
-    for command in ((), ("stylize",), ("info",), ("rerun",), ("doctor",)):
+    for command in ((), ("stylize",), ("plan",), ("info",), ("rerun",), ("doctor",)):
         result = CliRunner().invoke(app, [*command, "--help"], prog_name="impasto")
         lines = [line.rstrip() for line in result.output.strip("\n").splitlines()]
         parts.append(f"\n## impasto {' '.join(command)}".rstrip() + "\n\n```text\n" + "\n".join(lines) + "\n```\n")

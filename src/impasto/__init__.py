@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto.api import read_recipe, rerun, stylize
-    from impasto.engines.base import Stylization
+    from impasto.api import plan, read_recipe, rerun, stylize
+    from impasto.engines.base import Region, RunPlan, Stylization
     from impasto.errors import (
         DivergedError,
         EngineError,
@@ -46,18 +46,21 @@ __all__ = [
     "Picture",
     "Progress",
     "Recipe",
+    "Region",
+    "RunPlan",
     "SettingsError",
     "Stylization",
     "UnreadableImageError",
     "WeightsError",
+    "plan",
     "read_recipe",
     "rerun",
     "stylize",
 ]
 
 _HOMES = {
-    "impasto.api": ("read_recipe", "rerun", "stylize"),
-    "impasto.engines.base": ("Stylization",),
+    "impasto.api": ("plan", "read_recipe", "rerun", "stylize"),
+    "impasto.engines.base": ("Region", "RunPlan", "Stylization"),
     "impasto.images": ("Picture",),
     "impasto.progress": ("CancelToken", "Cancelled", "Progress"),
     "impasto.recipe": ("Recipe",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -120,6 +121,7 @@ def rerun(
     regions: Sequence[RegionLike] = (),
     init: ImageLike | None = None,
     vgg_weights: str | None = None,
+    on_plan: Callable[[RunPlan], None] | None = None,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
 ) -> Stylization:
@@ -132,6 +134,7 @@ def rerun(
         regions: the regions that it names, in their order.
         init: the picture it started from, if it names one.
         vgg_weights: path of the network's weights, if the recipe names others than the packaged ones.
+        on_plan: as in :func:`stylize`.
         on_progress: as in :func:`stylize`.
         cancel: as in :func:`stylize`.
 
@@ -154,14 +157,18 @@ def rerun(
             f"the recipe names {len(recipe.styles)} styles and {len(recipe.regions)} regions; "
             "give them all, in their order"
         )
-    _check_same(given, recipe.content)
-    for picture, source in zip(styles, recipe.styles, strict=True):
-        _check_same(picture, source)
-    for area, named in zip(areas, recipe.regions, strict=True):
-        _check_same(area.mask, named.mask)
-        _check_same(area.style, named.style)
-        _check_same(area.style_mask, named.style_mask)
-    _check_same(first, recipe.init)
+    # Under the recipe's names: the same picture in a renamed file gives the same bytes.
+    given = _same(given, recipe.content)
+    styles = [_same(picture, source) for picture, source in zip(styles, recipe.styles, strict=True)]
+    areas = [
+        Region(
+            _same(area.mask, named.mask),
+            _same(area.style, named.style),
+            _same_if_any(area.style_mask, named.style_mask),
+        )
+        for area, named in zip(areas, recipe.regions, strict=True)
+    ]
+    first = _same_if_any(first, recipe.init)
     result = load_engine(recipe.engine).stylize(
         given,
         styles,
@@ -169,6 +176,7 @@ def rerun(
         regions=areas,
         init=first,
         scales=recipe.scales,
+        on_plan=on_plan,
         on_progress=on_progress,
         cancel=cancel,
     )
@@ -193,17 +201,25 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     return Recipe.from_json(text)
 
 
-def _check_same(picture: Picture | None, source: Source | None) -> None:
-    """Refuse a picture that is not the one that a recipe names."""
-    if source is None and picture is None:
-        return
-    if source is None or picture is None:
-        raise InputError("the recipe and the call disagree on whether a region has a style mask; give it if so")
+def _same(picture: Picture, source: Source) -> Picture:
+    """The picture under the name that a recipe has for it.
+
+    Raises:
+        InputError: it is not the one that the recipe names.
+    """
     if picture.sha256 != source.sha256:
         raise InputError(
             f"{picture.name} is not the {source.name} that the recipe names: its SHA-256 is {picture.sha256}, "
             f"expected {source.sha256}"
         )
+    return replace(picture, name=source.name)
+
+
+def _same_if_any(picture: Picture | None, source: Source | None) -> Picture | None:
+    """The same where there may be none."""
+    if (picture is None) != (source is None):
+        raise InputError("the recipe and the call disagree on whether a region has a style mask; give it if so")
+    return None if picture is None or source is None else _same(picture, source)
 
 
 def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from impasto.engines.registry import load_engine
 from impasto.errors import ImpastoError, WeightsError
 from impasto.images import output_formats, read
+from impasto.images.deep import pyvips_module
 from impasto.images.source import INPUT_FORMATS
 from impasto.vgg.precision import choose_precision, cpu_instructions
 from impasto.vgg.weights import PACKAGED_SHA256, cache_path, packaged_path
@@ -145,6 +146,8 @@ def _extras() -> dict[str, tuple[str, ...]]:
         if package and extra and extra[1] not in _OWN_EXTRAS:
             missing = () if _version(package[0]) else (package[0],)
             lacking[extra[1]] = (*lacking.get(extra[1], ()), *missing)
+    if lacking.get("vips") == () and pyvips_module() is None:
+        lacking["vips"] = ("libvips",)  # a library that pyvips finds, or not, when it is imported
     return lacking
 
 

@@ -70,6 +70,7 @@ def _some_weight_counts(table: dict[str, float]) -> dict[str, float]:
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Channel = Annotated[float, Field(ge=0, le=1)]
 _Table = Annotated[dict[str, Weight], Field(min_length=1), BeforeValidator(_parse_table)]
 LayerWeights = Annotated[_Table, _one_of(LAYERS, "layer"), Field(json_schema_extra={"of": "LAYER"})]
 StyleLosses = Annotated[
@@ -89,11 +90,20 @@ Preset = Literal["faithful", "balanced", "painterly", "texture", "abstract"]
 
 #: What each preset sets; whatever is set beside it wins. How they were chosen is in ``docs/engines/optimize.md``.
 PRESETS: Final[dict[Preset, dict[str, Any]]] = {
-    "faithful": {"content_weight": 0.05},
+    "faithful": {"style_loss": {"moments": 1.0}, "content_weight": 0.03},
     "balanced": {},
-    "painterly": {"style_loss": {"w2": 1.0, "nn": 0.5}},
-    "texture": {"content_weight": 0.004},
-    "abstract": {"content_weight": 0.006, "style_scale": 1.6},
+    "painterly": {
+        "style_loss": {"w2": 1.0, "nn": 2.0},
+        "content_loss": {"self_similarity": 1.0},
+        "content_weight": 0.03,
+    },
+    "texture": {"style_loss": {"w2": 1.0}, "content_weight": 0.004},
+    "abstract": {
+        "style_loss": {"w2": 1.0, "nn": 0.5},
+        "content_loss": {"self_similarity": 1.0},
+        "content_weight": 0.01,
+        "style_scale": 1.5,
+    },
 }
 
 
@@ -121,7 +131,7 @@ class OptimizeSettings(BaseModel):
     style_weight: Weight = Field(1.0, description="how strongly the style is imposed")
     tv_weight: Weight = Field(2.0, description="how strongly speckle is smoothed away (total variation)")
     style_loss: StyleLosses = Field(
-        {"w2": 1.0},
+        {"w2": 1.0, "nn": 1.0},
         description="what of the style is matched, one or a mix such as w2,nn=0.5: w2 (means and covariances as "
         "distributions), gram (Gatys), moments (means and deviations), swd (whole distributions, sliced), nn (nearest "
         "neighbours), remd (relaxed earth mover, with palette); divided by their sum",
@@ -139,11 +149,11 @@ class OptimizeSettings(BaseModel):
         "places are alike, free in colour and texture); divided by their sum",
     )
     samples: int = Field(
-        2048,
+        1024,
         ge=64,
         le=65536,
         description="places of a 512-channel layer that swd, nn, remd and self_similarity look at; shallower layers "
-        "have proportionally more",
+        "have up to 2.8 times as many",
     )
     style_scale: float = Field(
         1.0,
@@ -163,7 +173,7 @@ class OptimizeSettings(BaseModel):
     color_when: Literal["after", "before"] = Field(
         "after", description="recolour the finished picture, or the styles before the run; luminance is always both"
     )
-    palette: tuple[tuple[float, float, float], ...] | None = Field(
+    palette: Annotated[tuple[tuple[Channel, Channel, Channel], ...], Field(min_length=1, max_length=16)] | None = Field(
         None,
         description="colours to reach with color=palette, 1 to 16: #1d3557,#e63946",
         json_schema_extra={"of": "COLOR"},
@@ -176,7 +186,12 @@ class OptimizeSettings(BaseModel):
     learning_rate: float = Field(
         0.05, gt=0, le=1, allow_inf_nan=False, description="Adam's step in pixel values (0..1); L-BFGS finds its own"
     )
-    steps: int = Field(50, ge=0, le=100_000, description="solver steps at each scale")
+    steps: int = Field(
+        25,
+        ge=0,
+        le=100_000,
+        description="solver steps at each scale up to 512 px; larger ones take fewer in proportion, but 8 at least",
+    )
     scales: tuple[Annotated[int, Field(ge=16, le=16384)], ...] | None = Field(
         None, description="longer sides in pixels, coarse to fine; by default √2 steps that end at the image size"
     )

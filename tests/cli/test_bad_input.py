@@ -80,6 +80,12 @@ def test_unusable_picture_is_refused_in_one_sentence(
         (["--device", "toaster"], "device='toaster'"),
         (["--device", "cuda:77"], "cuda:77"),
         (["--init", "there-is-none.png"], "there-is-none.png"),
+        (["--bit-depth", "12"], "8 or 16"),
+        (["--palette", "#ffffff"], "belong together"),
+        (["--color", "palette"], "belong together"),
+        (["--color", "palette", "--palette", "#ggg"], "'#ggg'"),
+        (["--style-loss", "l2"], "no style loss named 'l2'"),
+        (["--preset", "ugly"], "'faithful'"),
     ],
 )
 @pytest.mark.usefixtures("folder")
@@ -113,6 +119,16 @@ def test_unusable_output_is_refused_before_any_computing(run: Run, output: str, 
     assert outcome.returncode == 2
     assert said in outcome.stderr.lower()
     assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["out.jpg", "out.webp", "out.avif"])
+@pytest.mark.usefixtures("folder")
+def test_16_bits_for_a_format_that_has_8_are_refused_before_any_computing(run: Run, output: str) -> None:
+    outcome = run("stylize", "content.png", "style.png", "-o", output, "--bit-depth", "16", "--steps", "100000")
+    assert outcome.returncode == 2
+    assert "cannot be written with 16 bits per channel" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert not Path(output).exists()
 
 
 @pytest.mark.parametrize("name", ["content.png", "style.png", "./style.png", "link.png"])

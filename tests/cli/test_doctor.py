@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 import pytest
 
 import impasto
-from impasto import api
+from impasto import api, diagnostics
 from impasto.errors import WeightsError
 
 Run = Callable[..., CompletedProcess[str]]
@@ -64,6 +64,36 @@ def test_doctor_says_what_to_do_when_a_package_is_missing(run: Run, monkeypatch:
     assert outcome.returncode == 1
     assert "pip install" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("installed", "works", "shown"),
+    [
+        (True, True, "installed"),
+        (True, False, "missing: libvips; pip install 'impasto[vips]'"),
+        (False, False, "missing: pyvips; pip install 'impasto[vips]'"),
+    ],
+)
+def test_doctor_has_a_line_for_the_extra_of_16_bits(
+    run: Run, monkeypatch: pytest.MonkeyPatch, installed: bool, works: bool, shown: str
+) -> None:
+    required = ["torch>=2.6", "pyvips[binary]>=3.1; extra == 'vips'", "pytest>=8.3; extra == 'dev'"]
+    version = diagnostics.metadata.version
+
+    def version_here(package: str) -> str:
+        if package == "pyvips":
+            if installed:
+                return "3.1.1"
+            raise diagnostics.metadata.PackageNotFoundError
+        return version(package)
+
+    monkeypatch.setattr("impasto.diagnostics.metadata.requires", lambda _: required)
+    monkeypatch.setattr("impasto.diagnostics.metadata.version", version_here)
+    monkeypatch.setattr("impasto.diagnostics.pyvips_module", lambda: object() if works else None)
+    outcome = run("doctor")
+    (line,) = (line for line in outcome.stdout.splitlines() if line.startswith("extra "))
+    assert line.rstrip().split(maxsplit=2) == ["extra", "vips", shown]
+    assert outcome.returncode == 0
 
 
 def test_diagnosis_is_immutable() -> None:

@@ -50,9 +50,10 @@ def test_every_setting_has_a_panel() -> None:
     assert set(PANELS) == set(OptimizeSettings.model_fields)
 
 
-def test_stylize_help_shows_every_setting_with_its_default(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("verb", ["stylize", "plan"])
+def test_help_shows_every_setting_with_its_default(run: Run, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 300)
-    text = run("stylize", "--help").stdout
+    text = run(verb, "--help").stdout
     for name in OptimizeSettings.model_fields:
         assert f"--{name.replace('_', '-')} " in text
     for name in ("content_weight", "steps", "pooling"):
@@ -67,18 +68,18 @@ def test_stylize_help_shows_every_setting_with_its_default(run: Run, monkeypatch
 
 def test_stylize_help_has_the_panels_in_order(run: Run) -> None:
     text = run("stylize", "--help").stdout
-    titles = ("Arguments", "Picture", "Style", "Solver", "Machine", "Output")
+    titles = ("Arguments", "Picture", "Style", "Solver", "Machine", "Regions", "Output")
     places = [text.index(f"─ {title} ─") for title in titles]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("verb", ["stylize", "info", "rerun", "doctor"])
+@pytest.mark.parametrize("verb", ["stylize", "plan", "info", "rerun", "doctor"])
 def test_every_verb_has_help(run: Run, verb: str) -> None:
     assert run(verb, "-h").returncode == 0
     assert verb in run("--help").stdout
 
 
-@pytest.mark.parametrize("words", [[], ["paint"], ["stylize"], ["stylize", "a.png", "b.png"], ["info"]])
+@pytest.mark.parametrize("words", [[], ["paint"], ["stylize"], ["stylize", "a.png", "b.png"], ["plan"], ["info"]])
 def test_usage_error_ends_with_2(run: Run, words: list[str]) -> None:
     outcome = run(*words)
     assert outcome.returncode == 2

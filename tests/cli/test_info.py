@@ -40,6 +40,24 @@ def test_info_json_is_the_recipe(run: Run, finished: Path) -> None:
     assert outcome.stdout == api.read_recipe(finished / "out.png").to_json() + "\n"
 
 
+def test_info_shows_settings_as_one_would_type_them(run: Run, finished: Path, tmp_path: Path) -> None:
+    recipe = json.loads(api.read_recipe(finished / "out.png").to_json())
+    recipe["settings"] |= {
+        "palette": [[1.0, 0.0, 0.0], [0.2, 0.4, 0.6]],
+        "style_loss": {"w2": 1.0, "nn": 0.25},
+        "style_rotation": [0.0, -22.5],
+        "content_weight": 0.1234567,
+        "scales": {"made": ["up"]},
+    }
+    write(read(np.zeros((8, 8, 3), dtype=np.uint8)), tmp_path / "typed.png", metadata=json.dumps(recipe))
+    lines = run("info", tmp_path / "typed.png").stdout.splitlines()
+    words = {line.split()[0]: line.split()[1] for line in lines if line.startswith("  ")}
+    assert words["palette"] == "#ff0000,#336699"
+    assert words["style_loss"] == "w2,nn=0.25"
+    assert words["style_rotation"] == "0,-22.5"
+    assert words["content_weight"] == "0.1234567"
+
+
 @pytest.mark.parametrize("name", ["style.png", "missing.png", "text.png"])
 @pytest.mark.usefixtures("folder")
 def test_info_on_a_file_without_recipe_ends_with_2(run: Run, name: str) -> None:

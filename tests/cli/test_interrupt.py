@@ -39,7 +39,8 @@ def interrupted(folder: Path, *options: str, number: int = signal.SIGINT) -> tup
         text=True,
     ) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()
+        plan, first = process.stderr.readline(), process.stderr.readline()
+        assert plan.startswith("64×48 px in 1 scale, "), plan + first
         assert first.startswith("scale 1/1 "), first + process.stderr.read()
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
@@ -89,6 +90,7 @@ def test_terminal_gets_a_bar_that_goes_when_it_is_cancelled(folder: Path) -> Non
     text = shown.decode()
     assert process.returncode == 130
     assert "preparing" in text
+    assert "64×48 px in 1 scale, about " in text
     assert "loss" in text
     assert "left" in text
     assert text.rstrip().endswith("cancelled; nothing was written")

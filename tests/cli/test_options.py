@@ -23,6 +23,9 @@ def settings(**values: str) -> OptimizeSettings:
         ("init", "a,b.png", "a,b.png"),
         ("time_budget", "1.5", 1.5),
         ("pooling", "l2", "l2"),
+        ("bit_depth", "16", 16),
+        ("style_rotation", "0,-90", (0.0, -90.0)),
+        ("style_loss", "w2,nn=0.5", {"w2": 1.0, "nn": 0.5}),
     ],
 )
 def test_option_arrives_as_its_setting(name: str, typed: str, meant: object) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -28,10 +29,11 @@ def test_stylize_writes_the_picture_with_its_recipe(run: Run, fast: tuple[str, .
 
 
 @pytest.mark.usefixtures("folder")
-def test_stylize_reports_one_line_per_scale_and_a_summary_on_stderr(run: Run, fast: tuple[str, ...]) -> None:
+def test_stylize_reports_its_plan_one_line_per_scale_and_a_summary_on_stderr(run: Run, fast: tuple[str, ...]) -> None:
     outcome = run("stylize", "content.png", "style.png", "-o", "out.png", *fast)
     assert outcome.stdout == ""
-    lines = outcome.stderr.splitlines()
+    plan, *lines = outcome.stderr.splitlines()
+    assert re.fullmatch(r"64×48 px in 2 scales, about [\d,]+ of [\d,]+ free MiB, whole, about \d+:\d\d", plan)
     assert [line.split(":")[0] for line in lines] == ["scale 1/2 48×36", "scale 2/2 64×48", "out.png"]
     assert "64×48 px" in lines[-1]
 
@@ -39,6 +41,14 @@ def test_stylize_reports_one_line_per_scale_and_a_summary_on_stderr(run: Run, fa
 @pytest.mark.usefixtures("folder")
 def test_stylize_quiet_says_nothing(run: Run, fast: tuple[str, ...]) -> None:
     assert run("stylize", "content.png", "style.png", "-o", "out.png", "--quiet", *fast).stderr == ""
+
+
+@pytest.mark.usefixtures("folder")
+def test_saying_the_plan_changes_nothing_about_the_picture(run: Run, fast: tuple[str, ...]) -> None:
+    mix = ("--style-loss", "w2,nn", "--samples", "64")  # looks at places that are drawn at random
+    run("stylize", "content.png", "style.png", "-o", "said.png", *mix, *fast)
+    run("stylize", "content.png", "style.png", "-o", "quiet.png", "--quiet", *mix, *fast)
+    assert Path("said.png").read_bytes() == Path("quiet.png").read_bytes()
 
 
 @pytest.mark.usefixtures("folder")

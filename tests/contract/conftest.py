@@ -32,3 +32,13 @@ def quick(engine: str) -> Stylize:
         return impasto.stylize(content, style, engine=engine, **{**QUICK[engine], **settings})
 
     return call
+
+
+@pytest.fixture
+def planned(engine: str) -> Callable[..., impasto.RunPlan]:
+    """``impasto.plan`` with that engine and its quick settings, which a test may change."""
+
+    def call(content: object, style: object, **settings: Any) -> impasto.RunPlan:
+        return impasto.plan(content, style, engine=engine, **{**QUICK[engine], **settings})
+
+    return call

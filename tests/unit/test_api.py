@@ -46,6 +46,41 @@ def test_stylize_starts_from_a_picture_of_any_kind(content, style, tmp_path, kin
     assert (result.recipe.init.width, result.recipe.init.height) == (64, 48)
 
 
+def test_stylize_takes_regions_of_any_kind(content, style, tmp_path) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, 30:] = 255
+    for name, picture in (("mask", mask), ("style", style), ("half", np.full((56, 72), 128, np.uint8))):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    half = np.full((56, 72), 128, np.uint8)
+    kinds = [
+        (mask, style, half),
+        (str(tmp_path / "mask.png"), tmp_path / "style.png", tmp_path / "half.png"),
+        (Image.fromarray(mask), Image.fromarray(style), Image.fromarray(half)),
+        impasto.Region(api.read(mask), api.read(style), api.read(half)),
+    ]
+    pictures = [impasto.stylize(content, regions=[region], **QUICK).picture.pixels for region in kinds]
+    assert all(torch.equal(picture, pictures[0]) for picture in pictures)
+    without = [
+        impasto.stylize(content, regions=[r], **QUICK).picture.pixels for r in ((mask, style), (mask, style, None))
+    ]
+    assert torch.equal(*without)
+
+
+def test_plan_takes_what_stylize_takes(made: impasto.Stylization, content, style, tmp_path) -> None:
+    Image.fromarray(content).save(tmp_path / "content.png")
+    for one, other in ((content, style), (str(tmp_path / "content.png"), [style]), (Image.fromarray(content), style)):
+        plan = impasto.plan(one, other, **QUICK)
+        assert plan.scales == made.recipe.scales
+    assert impasto.plan(content, style, init=style, **QUICK).scales == made.recipe.scales
+    with pytest.raises(impasto.SettingsError, match="'diffuse'"):
+        impasto.plan(content, style, engine="diffuse")
+
+
+def test_rerun_with_regions_that_the_recipe_lacks_is_refused(made: impasto.Stylization, content, style) -> None:
+    with pytest.raises(impasto.InputError, match="0 regions"):
+        impasto.rerun(made.recipe, content, style, regions=[(content, style)])
+
+
 def test_rerun_with_another_picture_is_refused(made: impasto.Stylization, content, style) -> None:
     with pytest.raises(impasto.InputError, match="SHA-256"):
         impasto.rerun(made.recipe, 255 - content, style)

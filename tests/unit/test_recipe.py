@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from impasto.errors import InputError
-from impasto.recipe import Environment, Recipe, Scale, Source, Weights
+from impasto.recipe import Environment, Recipe, RegionSource, Scale, Source, Weights
 
 
 @pytest.fixture
@@ -33,6 +33,18 @@ def test_recipe_survives_json(recipe: Recipe) -> None:
     assert "\n" not in text
     assert Recipe.from_json(text) == recipe
     assert json.loads(text)["recipe"] == 1
+
+
+def test_recipe_with_regions_and_an_init_survives_json(recipe: Recipe) -> None:
+    one, other = recipe.content, recipe.styles[0]
+    regions = (RegionSource(mask=one, style=other), RegionSource(mask=one, style=other, style_mask=one))
+    full = recipe.model_copy(update={"regions": regions, "init": other, "styles": ()})
+    assert Recipe.from_json(full.to_json()) == full
+
+
+def test_recipe_made_before_there_were_regions_is_read(recipe: Recipe) -> None:
+    old = {name: value for name, value in json.loads(recipe.to_json()).items() if name not in ("regions", "init")}
+    assert Recipe.from_json(json.dumps(old)) == recipe
 
 
 def test_recipe_cannot_be_changed(recipe: Recipe) -> None:
@@ -60,6 +72,7 @@ def test_recipe_from_garbage_is_refused(text: str) -> None:
         ({"content": {"name": "a"}}, "content"),
         ({"scales": [{"width": 32, "height": 32, "steps": -1}]}, r"scales\.0\.steps"),
         ({"loss": "low"}, "loss"),
+        ({"regions": [{"mask": None}]}, r"regions\.0\.mask"),
         ({"styles": "none"}, "styles"),
     ],
 )

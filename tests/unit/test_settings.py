@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from impasto.errors import SettingsError
-from impasto.settings import LAYERS, OptimizeSettings
+from impasto.settings import LAYERS, PRESETS, OptimizeSettings
 
 GOOD = [
     ("image_size", (16, 16384, None)),
@@ -16,7 +16,18 @@ GOOD = [
     ("content_weight", (0, 1e6)),
     ("style_weight", (0, 3)),
     ("tv_weight", (0, 0.5)),
-    ("style_loss", ("w2", "gram")),
+    ("preset", ("faithful", "balanced", "painterly", "texture", "abstract", None)),
+    ("strength", (0, 1)),
+    ("style_loss", ("w2", "gram", "w2,gram=0.5", {"swd": 2, "nn": 0}, ["moments", "remd=1e-3"])),
+    ("content_loss", ("mse", "self_similarity", "mse=0,self_similarity")),
+    ("samples", (64, 65536)),
+    ("style_rotation", ((0.0,), (-360, 360), (0, 45, 90))),
+    ("color", ("style", "luminance", "linear", "histogram")),
+    ("color_when", ("after", "before")),
+    ("palette", (None,)),
+    ("history", (1, 100)),
+    ("bit_depth", (8, 16)),
+    ("memory", ("auto", "whole", "strips")),
     ("style_scale", (0.1, 4)),
     ("init", ("content", "noise", "style", "picture.png")),
     ("optimizer", ("adam", "lbfgs")),
@@ -38,7 +49,18 @@ BAD = [
     ("content_weight", (-1e-9, math.nan, math.inf, -math.inf, "much", None)),
     ("style_weight", (-1, math.nan, math.inf)),
     ("tv_weight", (-1, math.nan, math.inf)),
-    ("style_loss", ("adain", "", None)),
+    ("preset", ("loud", "")),
+    ("strength", (-1e-9, 1.01, math.nan, math.inf, None)),
+    ("style_loss", ("adain", "", None, "w2=-1", "w2=0", "w2=nan", "w2=inf", "w2,w2", "w2=", {}, {"w2": 0, "nn": 0.0})),
+    ("content_loss", ("l1", "", None, "mse=-1", "mse=0", "mse,mse", {"mse": math.inf})),
+    ("samples", (63, 65537, 0, -1, 100.5, math.nan)),
+    ("style_rotation", ((), (361,), (-361,), (math.nan,), (math.inf,), "a,b")),
+    ("color", ("content", "", None)),
+    ("color_when", ("during", "", None)),
+    ("palette", ("", "#12", "#gggggg", ["#000000", "no"], [], ["#000000"] * 17, ((2.0, 0.0, 0.0),), ((0.5, 0.5),))),
+    ("history", (0, 101, -1, 1.5, math.nan)),
+    ("bit_depth", (1, 12, 32, "", None)),
+    ("memory", ("little", "", None)),
     ("style_scale", (0.09, 4.01, 0, -1, math.nan, math.inf)),
     ("init", ("", None)),
     ("optimizer", ("sgd", "")),
@@ -133,3 +155,70 @@ def test_layer_names_are_the_papers() -> None:
     assert LAYERS[0] == "relu1_1"
     assert LAYERS[-1] == "relu5_4"
     assert len(LAYERS) == len(set(LAYERS)) == 16
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_sets_what_is_not_set_beside_it(preset: str) -> None:
+    defaults, settings = OptimizeSettings.of().model_dump(), OptimizeSettings.of(preset=preset)
+    own = OptimizeSettings.of(**PRESETS[preset]).model_dump()
+    assert settings.model_dump() == {**own, "preset": preset}
+    changed = {name for name in own if own[name] != defaults[name]}
+    assert changed == set(PRESETS[preset])
+    for name in changed:  # even where what is set beside it is the default
+        beside = OptimizeSettings.of(**{"preset": preset, name: defaults[name]})
+        assert getattr(beside, name) == defaults[name]
+
+
+def test_preset_balanced_is_what_the_defaults_are() -> None:
+    assert OptimizeSettings.of(preset="balanced") == OptimizeSettings.of().model_copy(update={"preset": "balanced"})
+
+
+def test_preset_once_filled_in_is_not_filled_in_again() -> None:
+    """A recipe holds every setting: a preset that changes later must not change what it makes."""
+    settings = OptimizeSettings.of(preset="faithful", content_weight=7)
+    assert OptimizeSettings.of(**settings.model_dump(mode="json")) == settings
+
+
+def test_strength_has_an_effect_that_rises_from_nothing_to_all() -> None:
+    effects = [OptimizeSettings.of(strength=strength / 20).effect for strength in range(21)]
+    assert (effects[0], effects[-1]) == (0, 1)
+    assert all(earlier < later for earlier, later in zip(effects, effects[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("given", "table"),
+    [
+        ("w2", {"w2": 1.0}),
+        ("w2=1,nn=0.5", {"w2": 1.0, "nn": 0.5}),
+        (["gram", "remd=2"], {"gram": 1.0, "remd": 2.0}),
+        ({"swd": 3}, {"swd": 3.0}),
+    ],
+)
+def test_style_loss_as_text_list_or_table(given: object, table: dict[str, float]) -> None:
+    assert OptimizeSettings.of(style_loss=given).style_loss == table
+
+
+def test_losses_that_are_unknown_list_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"'adain'.*w2, .*remd"):
+        OptimizeSettings.of(style_loss="adain")
+    with pytest.raises(SettingsError, match=r"'l1'.*mse, self_similarity"):
+        OptimizeSettings.of(content_loss="l1")
+
+
+@pytest.mark.parametrize("given", ["#1d3557, #E63946", ["1d3557", "#e63946"], ("#1d3557", "#e63946")])
+def test_palette_as_text_or_list(given: object) -> None:
+    settings = OptimizeSettings.of(palette=given, color="palette")
+    assert settings.palette is not None
+    assert [[round(255 * value) for value in color] for color in settings.palette] == [[29, 53, 87], [230, 57, 70]]
+    assert OptimizeSettings.of(**settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize("options", [{"color": "palette"}, {"palette": "#fff"}, {"palette": "#fff", "color": "linear"}])
+def test_palette_and_its_color_belong_together(options: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=r"palette and color=palette belong together"):
+        OptimizeSettings.of(**options)
+
+
+def test_style_rotation_of_no_angle_says_what_leaves_a_style_as_it_is() -> None:
+    with pytest.raises(SettingsError, match=r"style_rotation.*0 leaves"):
+        OptimizeSettings.of(style_rotation=())

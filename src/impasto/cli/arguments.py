@@ -8,8 +8,34 @@ import typer
 #: The panel of ``--help`` for what is written, and where.
 OUTPUT_PANEL: Final = "Output"
 
+#: The panel of ``--help`` for the pictures that go in.
+INPUT_PANEL: Final = "Regions"
+
 #: A file with a recipe inside.
 Painted = Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="a picture that impasto wrote")]
+
+Content = Annotated[Path, typer.Argument(metavar="CONTENT", show_default=False, help="the picture to paint")]
+
+Styles = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="STYLE",
+        show_default=False,
+        help="the pictures whose style is taken; with --region they may be left out, and the rest stays the photo",
+    ),
+]
+
+Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region",
+        metavar="MASK:STYLE[:STYLE_MASK]",
+        show_default=False,
+        rich_help_panel=INPUT_PANEL,
+        help="a part of CONTENT, white in MASK, that takes its own STYLE, or what is white of it in STYLE_MASK; "
+        "once per part",
+    ),
+]
 
 Quality = Annotated[int, typer.Option(min=1, max=100, rich_help_panel=OUTPUT_PANEL, help="of JPEG, WebP and AVIF")]
 

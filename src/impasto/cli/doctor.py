@@ -60,7 +60,10 @@ def _rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         ("python", diagnosis.python),
         *((name, version or "missing") for name, version in diagnosis.packages.items()),
         *(
-            (f"extra {name}", f"missing: {', '.join(missing)}" if missing else "installed")
+            (
+                f"extra {name}",
+                f"missing: {', '.join(missing)}; pip install 'impasto[{name}]'" if missing else "installed",
+            )
             for name, missing in diagnosis.extras.items()
         ),
         ("device", f"{machine.device} ({machine.processor})"),

@@ -37,6 +37,10 @@ def info(
 def _tables(recipe: Recipe) -> list[tuple[str, Table]]:
     """Each part of a recipe with its title."""
     inputs = [("content", _source(recipe.content)), *(("style", _source(style)) for style in recipe.styles)]
+    for number, region in enumerate(recipe.regions, start=1):
+        inputs += [(f"region {number} mask", _source(region.mask)), (f"region {number} style", _source(region.style))]
+        if region.style_mask:
+            inputs.append((f"region {number} style mask", _source(region.style_mask)))
     if recipe.init:
         inputs.append(("init", _source(recipe.init)))
     scales = [(f"{scale.width}×{scale.height}", f"{scale.steps} steps") for scale in recipe.scales]
@@ -72,18 +76,34 @@ def _settings(recipe: Recipe) -> Table:
     for name, value in recipe.settings.items():
         differs = name in defaults and value != defaults[name]
         style = "bold" if differs else ""
-        note = f"default {_value(defaults[name])}" if differs else ""
-        table.add_row(Text(f"  {printable(name)}", style), Text(_value(value), style, overflow="fold"), Text(note))
+        note = f"default {_typed(name, defaults[name])}" if differs else ""
+        table.add_row(
+            Text(f"  {printable(name)}", style), Text(_typed(name, value), style, overflow="fold"), Text(note)
+        )
     return table
 
 
-def _value(value: object) -> str:
-    """A setting as one would type it on the command line."""
+def _typed(name: str, value: object) -> str:
+    """A setting as one would type it on the command line; a file may hold anything in its place."""
+    if name == "palette" and isinstance(value, list):
+        return ",".join(_hex(swatch) for swatch in value)
     if isinstance(value, dict):
-        return ",".join(_value(name if weight == 1 else f"{name}={weight:g}") for name, weight in value.items())
+        return ",".join(_text(key) if weight == 1 else f"{_text(key)}={_text(weight)}" for key, weight in value.items())
     if isinstance(value, list):
-        return ",".join(_value(entry) for entry in value)
-    return "–" if value is None else printable(str(value))
+        return ",".join(_text(entry) for entry in value)
+    return "–" if value is None else _text(value)
+
+
+def _hex(swatch: object) -> str:
+    """``#e63946`` for red, green and blue in [0, 1]."""
+    if isinstance(swatch, list) and all(isinstance(part, float | int) and 0 <= part <= 1 for part in swatch):
+        return "#" + "".join(f"{round(part * 255):02x}" for part in swatch)
+    return _text(swatch)
+
+
+def _text(value: object) -> str:
+    """A number without the ``.0`` of a whole one, or a word."""
+    return printable(str(value).removesuffix(".0") if isinstance(value, float) else str(value))
 
 
 def _source(source: Source) -> str:

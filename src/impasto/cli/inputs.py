@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Self
 
 from impasto.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from impasto.recipe import Recipe, Source
 
@@ -28,38 +28,90 @@ def refuse_overwriting(output: Path, inputs: Sequence[Path]) -> None:
             raise InputError(f"the output {str(output)!r} is also an input; give another name with --output")
 
 
-def refuse_needless(recipe: Recipe, init: Path | None, vgg_weights: Path | None) -> None:
-    """Refuse an option for something that the recipe does not have, rather than ignore it."""
-    if init and not recipe.init:
-        raise InputError(f"--init {init} cannot be used: the picture was not started from another one")
-    if vgg_weights and not recipe.settings.get("vgg_weights"):
-        raise InputError(f"--vgg-weights {vgg_weights} cannot be used: the picture was made with the packaged ones")
+@dataclass(frozen=True)
+class RecipeFiles:
+    """The files that a recipe names, where they lie now."""
+
+    content: Path
+    styles: tuple[Path, ...]
+    regions: tuple[tuple[Path, Path, Path | None], ...]
+    """Mask, style and style mask of each."""
+    init: Path | None
+    vgg_weights: Path | None
+    """None: the packaged ones."""
+
+    @classmethod
+    def find(cls, recipe: Recipe, given: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> Self:
+        """Look for every file by its hash: among those given for it, in any order, then by its name in the folders.
+
+        Args:
+            recipe: names the files.
+            given: by option (``--content``, ``--style``, ``--mask``, ``--init``, ``--vgg-weights``) the files that
+                were given with it.
+            folders: where to look for what was not given.
+
+        Raises:
+            InputError: a file is not found, or one was given that the recipe does not name.
+        """
+        hashes = {option: {path: _sha256(path) for path in paths} for option, paths in given.items()}
+        named: dict[str, set[str]] = {option: set() for option in given}
+
+        def find(name: str, sha256: str, option: str) -> Path:
+            named[option].add(sha256)
+            return _find_file(name, sha256, hashes[option], folders, option)
+
+        def picture(source: Source, option: str) -> Path:
+            return find(source.name, source.sha256, option)
+
+        weights = recipe.settings.get("vgg_weights")
+        found = cls(
+            content=picture(recipe.content, "--content"),
+            styles=tuple(picture(style, "--style") for style in recipe.styles),
+            regions=tuple(
+                (
+                    picture(region.mask, "--mask"),
+                    picture(region.style, "--style"),
+                    picture(region.style_mask, "--mask") if region.style_mask else None,
+                )
+                for region in recipe.regions
+            ),
+            init=picture(recipe.init, "--init") if recipe.init else None,
+            vgg_weights=find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
+        )
+        for option, paths in hashes.items():
+            for path, sha256 in paths.items():
+                if sha256 not in named[option]:
+                    raise InputError(
+                        f"{option} {path} cannot be used: the recipe names no file with its content there; leave it out"
+                    )
+        return found
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        of_regions = [path for region in self.regions for path in region]
+        return tuple(path for path in (self.content, *self.styles, *of_regions, self.init, self.vgg_weights) if path)
 
 
-def find_picture(source: Source, given: Sequence[Path | None], folders: Sequence[Path], option: str) -> Path:
-    """The file of a picture that went in; see :func:`_find_file`."""
-    return _find_file(source.name, source.sha256, given, folders, option)
-
-
-def find_weights(recipe: Recipe, given: Path | None, folders: Sequence[Path]) -> Path | None:
-    """The file of the network's weights, or None if they are the packaged ones."""
-    name = recipe.settings.get("vgg_weights")
-    return _find_file(str(name), recipe.weights.sha256, [given], folders, "--vgg-weights") if name else None
-
-
-def _find_file(name: str, sha256: str, given: Sequence[Path | None], folders: Sequence[Path], option: str) -> Path:
-    """The file with that hash: among those given if there are any, else by its name in the folders.
+def _find_file(name: str, sha256: str, given: Mapping[Path, str | None], folders: Sequence[Path], option: str) -> Path:
+    """The file with that hash.
 
     Raises:
         InputError: there is none; the message names the file, its hash and the option that gives its place.
     """
+    for path, its_sha256 in given.items():
+        if its_sha256 == sha256:
+            return path
     # The name is what a file claims; without its folders it cannot lead out of ours.
-    places = [path for path in given if path] or [folder / PurePath(name).name for folder in folders]
+    places = [folder / PurePath(name).name for folder in folders]
     for path in places:
         if _sha256(path) == sha256:
             return path
-    others = [str(path) for path in places if path.is_file()]
-    found = f"{' and '.join(map(repr, others))} has another content" if others else "it was not found"
+    others = list(dict.fromkeys(repr(str(path)) for path in [*given, *places] if path.is_file()))
+    if others:
+        found = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} another content"
+    else:
+        found = "it was not found"
     raise InputError(f"rerun needs {name!r} with SHA-256 {sha256}, but {found}; give its place with {option}")
 
 

@@ -12,6 +12,7 @@ import typer
 
 from impasto.cli.doctor import doctor
 from impasto.cli.info import info
+from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
 from impasto.cli.stylize import stylize
 from impasto.cli.terminal import one_line, say, warnings_on_stderr
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, info, rerun, doctor):
+for verb in (stylize, plan, info, rerun, doctor):
     app.command()(verb)
 
 

@@ -1,7 +1,7 @@
 """Options of a command made from a settings model: names, types, bounds, defaults and help are read from it.
 
-Values stay strings here, except that lists are split at their commas: what is allowed is checked in one
-place, :meth:`impasto.settings.OptimizeSettings.of`.
+Values stay strings here, except that lists are split at their commas and one of a few numbers becomes that number: what
+is allowed is checked in one place, :meth:`impasto.settings.OptimizeSettings.of`.
 """
 
 import inspect
@@ -75,11 +75,15 @@ def with_settings(model: type[BaseModel]) -> Callable[[Callable[P, R]], Callable
 def given_settings(model: type[BaseModel], values: Mapping[str, str | None]) -> dict[str, Any]:
     """The settings that were given on the command line, lists split at their commas, not yet checked."""
     fields = _fields(model)
-    return {
-        name: [part.strip() for part in value.split(",")] if fields[name].get("type") == "array" else value
-        for name, value in values.items()
-        if value is not None
-    }
+    return {name: _read(value, fields[name]) for name, value in values.items() if value is not None}
+
+
+def _read(value: str, field: dict[str, Any]) -> Any:
+    """What was typed for one field."""
+    if field.get("type") == "array":
+        return [part.strip() for part in value.split(",")]
+    # A choice among numbers is compared, not converted, by the model.
+    return {str(choice): choice for choice in field.get("enum", ())}.get(value, value)
 
 
 def _parameters(model: type[BaseModel]) -> list[inspect.Parameter]:

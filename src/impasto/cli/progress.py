@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from impasto.engines.base import RunPlan
     from impasto.progress import CancelToken, OnProgress, Progress
 
 
@@ -83,6 +84,18 @@ def _bar(token: CancelToken, above: RenderableType | None) -> Iterator[OnProgres
             )
 
         yield show
+
+
+def show_plan(plan: RunPlan) -> None:
+    """Say in one line, on stderr, what a run is about to do."""
+    scales = f"{len(plan.scales)} scale{'s' if len(plan.scales) > 1 else ''}"
+    say(f"{plan.width}×{plan.height} px in {scales}, {memory(plan)}, about {duration(plan.seconds)}")
+
+
+def memory(plan: RunPlan) -> str:
+    """``about 1,000 of 22,000 free MiB, whole``."""
+    how = "whole" if plan.memory == "whole" else "in strips"
+    return f"about {plan.memory_mb:,} of {plan.free_mb:,} free MiB, {how}"
 
 
 def _where(progress: Progress) -> str:

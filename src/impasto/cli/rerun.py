@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli.arguments import OUTPUT_PANEL, Json, Painted, Quality, Quiet
-from impasto.cli.inputs import find_picture, find_weights, refuse_needless, refuse_overwriting
+from impasto.cli.inputs import RecipeFiles
+from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json, say
 
@@ -22,8 +23,15 @@ _Content = Annotated[
 _Styles = Annotated[
     list[Path] | None,
     typer.Option(
-        "--style", metavar="FILE", show_default=False, help="where a style lies; once per style, in any order"
+        "--style",
+        metavar="FILE",
+        show_default=False,
+        help="where a style lies, of the picture or of a region; once per style, in any order",
     ),
+]
+_Masks = Annotated[
+    list[Path] | None,
+    typer.Option("--mask", metavar="FILE", show_default=False, help="where a mask lies; once per mask, in any order"),
 ]
 _Init = Annotated[
     Path | None,
@@ -56,6 +64,7 @@ def rerun(
     *,
     content: _Content = None,
     style: _Styles = None,
+    mask: _Masks = None,
     init: _Init = None,
     vgg_weights: _Weights = None,
     output: _Output = None,
@@ -72,30 +81,38 @@ def rerun(
     from impasto import api
 
     recipe = api.read_recipe(file)
-    refuse_needless(recipe, init, vgg_weights)
     output = output or file.with_name(f"{file.stem}-rerun{file.suffix}")
-    folders = (file.parent, Path())
-    content_path = find_picture(recipe.content, [content], folders, "--content")
-    styles = [find_picture(source, style or [], folders, "--style") for source in recipe.styles]
-    init_path = find_picture(recipe.init, [init], folders, "--init") if recipe.init else None
-    weights = find_weights(recipe, vgg_weights, folders)
-    inputs = [file, content_path, *styles, init_path, weights]
-    refuse_overwriting(output, [path for path in inputs if path])
-    api.check_destination(output)
+    given = {
+        "--content": [content] if content else [],
+        "--style": style or [],
+        "--mask": mask or [],
+        "--init": [init] if init else [],
+        "--vgg-weights": [vgg_weights] if vgg_weights else [],
+    }
+    found = RecipeFiles.find(recipe, given, folders=(file.parent, Path()))
+    run = Run(
+        output=output,
+        inputs=[file, *found.files],
+        bit_depth=recipe.settings.get("bit_depth", 8),
+        quality=quality,
+        quiet=quiet,
+    )
     before = file.read_bytes()
 
     def compute(on_progress: "OnProgress", token: "CancelToken") -> "Stylization":
         return api.rerun(
             recipe,
-            content_path,
-            styles,
-            init=init_path,
-            vgg_weights=str(weights) if weights else None,
+            found.content,
+            found.styles,
+            regions=found.regions,
+            init=found.init,
+            vgg_weights=str(found.vgg_weights) if found.vgg_weights else None,
+            on_plan=None if quiet else show_plan,
             on_progress=on_progress,
             cancel=token,
         )
 
-    stylization = Run(output=output, quality=quality, quiet=quiet)(compute)
+    stylization = run(compute)
     identical = output.read_bytes() == before
     differences = _differences(recipe.environment, stylization.recipe.environment)
     if not quiet:

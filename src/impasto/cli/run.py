@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from impasto.cli.inputs import refuse_overwriting
 from impasto.cli.live_terminal import TerminalPicture
 from impasto.cli.preview import Preview
 from impasto.cli.progress import duration, progress_on_stderr
@@ -18,7 +19,7 @@ from impasto.errors import SettingsError
 from impasto.progress import Cancelled, CancelToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -34,6 +35,9 @@ class Run:
     """How a picture is computed, shown and written: the options that ``stylize`` and ``rerun`` share."""
 
     output: Path
+    inputs: Sequence[Path]
+    """The files that go in; none of them may be the output."""
+    bit_depth: int = 8
     quality: int = 95
     metadata: bool = True
     quiet: bool = False
@@ -42,15 +46,18 @@ class Run:
     preview: Literal["terminal", "page"] | None = None
     content: Path | None = None
     """What the page shows beside the picture."""
+    workdir: Path | None = None
+    """Where the run keeps its checkpoints."""
 
     def __call__(self, compute: Compute) -> Stylization:
         """Compute and write, or leave nothing behind.
 
         Raises:
             SettingsError: a preview that should be shown quietly.
-            InputError: a preview in a terminal, and there is none.
+            InputError: the output is an input or cannot be written; a preview in a terminal, and there is none.
             typer.Exit: the run was cancelled; 128 plus the signal's number.
         """
+        refuse_overwriting(self.output, self.inputs)
         token = CancelToken()
         live = self._live(token)
         preview = Preview(self.output, self.save_every) if self.save_every else None
@@ -60,7 +67,7 @@ class Run:
                 with preview or nullcontext():
                     stylization = self._computed(compute, token, preview, live)
             except Cancelled:
-                say("cancelled; nothing was written")
+                say(f"cancelled; {self._what_is_left()}")
                 raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
         if not self.quiet:
             if stylization.stopped_early:
@@ -69,6 +76,14 @@ class Run:
             size = f"{stylization.picture.width}×{stylization.picture.height} px"
             say(f"{self.output}: {size} in {duration(stylization.timings['total'])}")
         return stylization
+
+    def _what_is_left(self) -> str:
+        """What a cancelled run leaves, in words."""
+        if self.workdir is None:
+            return "nothing was written"
+        # A run shorter than the time between two checkpoints has none.
+        kept = any(self.workdir.glob("*.safetensors"))
+        return f"the same command goes on from {self.workdir}" if kept else f"no checkpoint was in {self.workdir} yet"
 
     def _live(self, token: CancelToken) -> TerminalPicture | LivePage | None:
         """What shows the picture so far, if that is wanted."""
@@ -91,6 +106,7 @@ class Run:
         above = live if isinstance(live, TerminalPicture) else None
         with live or nullcontext():
             with progress_on_stderr(quiet=self.quiet, token=token, above=above) as show:
+                from impasto import api  # under the display: it takes a second
 
                 def on_progress(progress: Progress) -> None:
                     show(progress)
@@ -99,6 +115,7 @@ class Run:
                     if live:
                         live.update(progress)
 
+                api.check_destination(self.output, bit_depth=self.bit_depth)
                 stylization = compute(on_progress, token)
             token.check()  # an interruption during the last step
             stylization.save(self.output, metadata=self.metadata, quality=self.quality)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Json, Quality, Quiet
-from impasto.cli.inputs import refuse_overwriting
-from impasto.cli.options import given_settings, with_settings
+from impasto.cli.arguments import OUTPUT_PANEL, Content, Json, Quality, Quiet, Regions, Styles
+from impasto.cli.options import with_settings
+from impasto.cli.progress import show_plan
+from impasto.cli.request import Request
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json
 from impasto.settings import OptimizeSettings
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from impasto.engines.base import Stylization
     from impasto.progress import CancelToken, OnProgress
 
-_Content = Annotated[Path, typer.Argument(metavar="CONTENT", show_default=False, help="the picture to paint")]
-_Styles = Annotated[
-    list[Path], typer.Argument(metavar="STYLE", show_default=False, help="the pictures whose style is taken")
-]
 _Output = Annotated[
     Path,
     typer.Option(
@@ -49,6 +46,16 @@ _SaveEvery = Annotated[
         "it is removed at the end",
     ),
 ]
+_Workdir = Annotated[
+    Path | None,
+    typer.Option(
+        "--workdir",
+        metavar="DIR",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="a folder for checkpoints: after an interruption the same command goes on where the run was",
+    ),
+]
 _KeepOnInterrupt = Annotated[
     bool,
     typer.Option("--keep-on-interrupt", rich_help_panel=OUTPUT_PANEL, help="Ctrl-C ends early and keeps the picture"),
@@ -67,13 +74,15 @@ _Preview = Annotated[
 
 @with_settings(OptimizeSettings)
 def stylize(
-    content: _Content,
-    style: _Styles,
+    content: Content,
+    style: Styles = None,
     *,
+    region: Regions = None,
     output: _Output,
     metadata: _Metadata = "recipe",
     quality: Quality = 95,
     save_every: _SaveEvery = None,
+    workdir: _Workdir = None,
     keep_on_interrupt: _KeepOnInterrupt = False,
     preview: _Preview = None,
     quiet: Quiet = False,
@@ -86,12 +95,11 @@ def stylize(
 
     Values with commas are lists: --style-weights 1,0.5 --scales 128,256 --layers relu1_1,relu4_1=0.5
     """
-    given = OptimizeSettings.of(**given_settings(OptimizeSettings, settings))
-    options = given.model_dump(include=given.model_fields_set)
-    files = [Path(options[name]) for name in ("init", "vgg_weights") if options.get(name)]
-    refuse_overwriting(output, [content, *style, *files])
+    asked = Request.parse(content, style, region, settings)
     run = Run(
         output=output,
+        inputs=asked.files,
+        bit_depth=asked.settings.bit_depth,
         quality=quality,
         metadata=metadata == "recipe",
         quiet=quiet,
@@ -99,13 +107,22 @@ def stylize(
         keep_on_interrupt=keep_on_interrupt,
         preview=preview,
         content=content,
+        workdir=workdir,
     )
 
     def compute(on_progress: "OnProgress", token: "CancelToken") -> "Stylization":
         from impasto import api
 
-        api.check_destination(output)
-        return api.stylize(content, style, on_progress=on_progress, cancel=token, **options)
+        return api.stylize(
+            content,
+            asked.styles,
+            regions=asked.regions_for_api,
+            workdir=workdir,
+            on_plan=None if quiet else show_plan,
+            on_progress=on_progress,
+            cancel=token,
+            **asked.options,
+        )
 
     stylization = run(compute)
     if json:

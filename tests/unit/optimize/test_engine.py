@@ -11,6 +11,7 @@ import torch
 
 import impasto
 from impasto.engines.optimize.objective import Objective
+from impasto.engines.optimize.parts import Part, Source
 from impasto.engines.optimize.plan import plan_scales
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
@@ -33,7 +34,7 @@ def _pixels(picture: object) -> Tensor:
 
 def _objective(net, content, style, **settings: object) -> Objective:
     checked = OptimizeSettings.of(**{**QUICK, **settings})
-    return Objective(net, _pixels(content), [_pixels(style)], [1.0], checked)
+    return Objective(net, _pixels(content), [Part(None, (Source(_pixels(style), None, 1.0),))], checked)
 
 
 def test_loss_of_the_result_is_below_the_contents(net, content, style) -> None:

@@ -10,14 +10,18 @@ import torch
 import impasto
 from impasto.engines.optimize.plan import (
     estimate_memory_mb,
+    estimate_seconds,
+    fit_memory,
     fit_to_time,
     output_size,
     plan_scales,
     smallest_side,
+    strip_mb,
     work,
 )
 from impasto.errors import ImageTooSmallError, OutOfMemoryError
 from impasto.settings import LAYERS, OptimizeSettings
+from impasto.vgg import Precision
 
 
 def _settings(**options: object) -> OptimizeSettings:
@@ -78,9 +82,10 @@ def test_smallest_side_is_the_deepest_layers_stride() -> None:
         assert smallest_side(_settings(layers="relu1_1", content_layers=layer)) == 2 ** (int(layer[4]) - 1)
 
 
+@pytest.mark.parametrize("memory", ["whole", "strips"])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_memory_estimate_is_linear_in_pixels(optimizer: str) -> None:
-    settings = _settings(optimizer=optimizer)
+def test_memory_estimate_is_linear_in_pixels(optimizer: str, memory: str) -> None:
+    settings = _settings(optimizer=optimizer, memory=memory)
     one, two, three = (estimate_memory_mb(1000, n * 1000, settings, torch.float32) for n in (1, 2, 3))
     assert two - one == pytest.approx(three - two, abs=1)
     assert estimate_memory_mb(2000, 2000, settings, torch.float32) == estimate_memory_mb(
@@ -126,3 +131,128 @@ def test_fit_to_time_without_time_takes_one_step_each(seconds: float) -> None:
     settings = _settings()
     fitted = fit_to_time(plan_scales(512, 512, settings), seconds, 2e-6, settings)
     assert {scale.steps for scale in fitted} == {1}
+
+
+CPU = Precision(torch.device("cpu"), torch.float32, "")
+
+
+def _needed(settings: OptimizeSettings, **changes: object) -> int:
+    """MiB that must be free for 4000x3000 px."""
+    return round(estimate_memory_mb(3000, 4000, settings.model_copy(update=changes), torch.float32) / 0.8)
+
+
+def _fitted(settings: OptimizeSettings, free_mb: int) -> OptimizeSettings:
+    return fit_memory(3000, 4000, settings, CPU, free_mb)
+
+
+def test_memory_that_suffices_is_used_whole() -> None:
+    settings = _settings()
+    fitted = _fitted(settings, _needed(settings, memory="whole"))
+    assert fitted == settings.model_copy(update={"memory": "whole"})
+
+
+def test_memory_that_is_short_brings_strips_then_a_shorter_history_and_last_a_refusal() -> None:
+    settings = _settings()
+    decided = [(fitted.memory, fitted.history) for fitted in _descending(settings)]
+    assert decided[0] == ("whole", 20)
+    modes = [memory for memory, _ in decided]
+    assert modes == sorted(modes, reverse=True)  # whole first, strips from some point on
+    in_strips = [history for memory, history in decided if memory == "strips"]
+    assert in_strips == sorted(in_strips, reverse=True)
+    assert (in_strips[0], in_strips[-1]) == (20, 4)
+    with pytest.raises(OutOfMemoryError, match=r"4000x3000 px.*MiB are free") as caught:
+        _fitted(settings, 500)
+    assert "image_size" in str(caught.value)
+    assert "memory=strips" not in str(caught.value)  # it was tried
+
+
+def _descending(settings: OptimizeSettings) -> list[OptimizeSettings]:
+    """What is decided with less and less memory, until it is refused."""
+    found, free_mb = [], _needed(settings, memory="whole") + 100
+    while True:
+        try:
+            found.append(_fitted(settings, free_mb))
+        except OutOfMemoryError:
+            return found
+        free_mb = int(free_mb * 0.97)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_memory_that_was_decided_fits(optimizer: str) -> None:
+    """Of what is free four fifths, and what the process has already."""
+    settings = _settings(optimizer=optimizer)
+    for free_mb in (_needed(settings, memory="strips", history=4), 20_000, 30_000, 60_000):
+        fitted = _fitted(settings, free_mb)
+        assert estimate_memory_mb(3000, 4000, fitted, torch.float32) <= 0.8 * free_mb + 400
+
+
+@pytest.mark.parametrize("memory", ["whole", "strips"])
+def test_memory_that_was_asked_for_is_kept_to(memory: str) -> None:
+    settings = _settings(memory=memory)
+    assert _fitted(settings, 10**6).memory == memory
+    short = _fitted(settings, _needed(settings, history=5))
+    assert short.memory == memory
+    assert 4 <= short.history < 20
+    with pytest.raises(OutOfMemoryError) as caught:
+        _fitted(settings, _needed(settings, history=4) // 3)
+    assert ("memory=strips" in str(caught.value)) == (memory == "whole")
+
+
+def test_history_that_was_asked_for_short_is_not_lengthened() -> None:
+    settings = _settings(history=2, memory="strips")
+    assert _fitted(settings, 10**6).history == 2
+    assert _fitted(settings, _needed(settings)).history == 2
+
+
+def test_strips_are_for_scales_that_would_be_large_whole() -> None:
+    settings = _settings(memory="strips")
+    assert strip_mb(100, 100, settings, torch.float32) is None
+    assert strip_mb(4000, 4000, settings, torch.float32) is not None
+    assert strip_mb(4000, 4000, _settings(memory="whole"), torch.float32) is None
+
+
+def test_seconds_grow_with_steps_scales_and_strips() -> None:
+    def seconds(**options: object) -> float:
+        settings = _settings(image_size=4000, **options)
+        return estimate_seconds(plan_scales(3000, 4000, settings), settings, torch.float32, 1e-6)
+
+    assert seconds(steps=20) == pytest.approx(2 * seconds(steps=10))
+    assert seconds(scales=(4000,)) < seconds()
+    assert seconds(memory="whole") < seconds(memory="strips") <= 1.5 * seconds(memory="whole") + 1e-9
+    assert seconds(style_loss="w2,nn") > seconds()
+    assert seconds(style_loss="w2,nn=0") == seconds()
+    assert seconds(steps=0) == 0
+
+
+def test_run_plan_says_what_the_run_will_do(stylize, content, style) -> None:
+    plans: list[impasto.RunPlan] = []
+    options = {"image_size": 64, "scales": (32, 64), "steps": 3, "dtype": "float32", "device": "cpu"}
+    result = impasto.stylize(content, style, on_plan=plans.append, **options)
+    (told,) = plans
+    asked = impasto.plan(content, style, **options)
+    for plan in (told, asked):
+        assert (plan.width, plan.height) == (64, 48)
+        assert plan.scales == result.recipe.scales
+        assert plan.memory == "whole"
+        expected = estimate_memory_mb(48, 64, _settings(**options), torch.float32)
+        assert plan.memory_mb == expected < plan.free_mb
+        assert 0 < plan.seconds < 60
+    assert impasto.plan(content, style, **options | {"memory": "strips"}).memory == "strips"
+    assert torch.equal(impasto.stylize(content, style, **options).picture.pixels, result.picture.pixels)
+
+
+def test_run_plan_tells_of_the_strips_that_little_memory_brings(content, style, monkeypatch) -> None:
+    options = {
+        "image_size": 2048,
+        "dtype": "float32",
+        "device": "cpu",
+        "layers": "relu1_1",
+        "content_layers": "relu1_2",
+    }
+    settings = _settings(**options)
+    free_mb = round(estimate_memory_mb(1536, 2048, settings, torch.float32) / 0.8) - 600
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free_mb * 2**20, total=2**36))
+    plan = impasto.plan(content, style, **options)
+    assert plan.memory == "strips"
+    assert plan.memory_mb <= free_mb
+    assert plan.free_mb <= free_mb

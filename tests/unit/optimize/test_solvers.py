@@ -15,6 +15,8 @@ from impasto.engines.optimize.solvers import BoxAdam, BoxLBFGS
 from impasto.errors import DivergedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from impasto.engines.optimize.solvers import Evaluate, Solver
@@ -189,3 +191,102 @@ def test_adam_at_a_new_scale_begins_without_a_burst() -> None:
     solver.step(lambda x: (float((x - 0.5).square().sum()), 2 * (x - 0.5)))
     assert float((solver.pixels - large).abs().max()) < 0.05
     assert bool(solver.pixels.isfinite().all())
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 6, 17])
+@pytest.mark.parametrize(
+    "make", [lambda: BoxLBFGS(5), lambda: BoxLBFGS(1), lambda: BoxAdam(0.05)], ids=["lbfgs", "lbfgs of 1 pair", "adam"]
+)
+def test_solver_that_is_restored_goes_on_as_if_nothing_had_been(make: Callable[[], Solver], stop: int) -> None:
+    """Bit for bit; also where the ring of pairs is full and has begun to overwrite itself."""
+    evaluate, _ = _quadratic()
+    whole, first = make(), make()
+    losses = _run(whole, evaluate, 20)
+    assert _run(first, evaluate, stop) == losses[:stop]
+    kept = {name: tensor.clone() for name, tensor in first.state().items()}
+    for _ in range(3):
+        first.step(evaluate)  # what it does afterwards is not what was kept
+    again = make()
+    again.restore({name: tensor.clone() for name, tensor in kept.items()})
+    assert again.state().keys() == kept.keys()
+    assert all(torch.equal(again.state()[name].nan_to_num(), kept[name].nan_to_num()) for name in kept)
+    assert [again.step(evaluate) for _ in range(20 - stop)] == losses[stop:]
+    assert torch.equal(again.result, whole.result)
+    assert again.converged == whole.converged
+
+
+@pytest.mark.parametrize("make", [lambda: BoxLBFGS(5), lambda: BoxAdam(0.05)], ids=["lbfgs", "adam"])
+def test_solver_that_is_restored_starts_the_next_scale_alike(make: Callable[[], Solver]) -> None:
+    evaluate, _ = _quadratic()
+    goal, larger = _random(1, 3, 8, 9, seed=6), _random(1, 3, 8, 9, seed=7)
+    one, other = make(), make()
+    _run(one, evaluate, 7)
+    other.restore({name: tensor.clone() for name, tensor in one.state().items()})
+    for solver in (one, other):
+        solver.start(larger)
+        for _ in range(3):
+            solver.step(lambda x: (float((x - goal).square().sum()), 2 * (x - goal)))
+    assert torch.equal(one.result, other.result)
+
+
+def test_lbfgs_state_holds_no_more_pairs_than_there_are() -> None:
+    """A checkpoint is as small as it can be."""
+    evaluate, _ = _quadratic()
+    solver = BoxLBFGS(50)
+    for steps in (1, 4):
+        _run(solver, evaluate, steps)
+        assert len(solver.state()["moves"]) <= steps
+
+
+@pytest.mark.parametrize("history", [1, 4, 50])
+def test_lbfgs_direction_is_that_of_the_two_loop_recursion(history: int) -> None:
+    """Nocedal, Wright, algorithm 7.4, pair after pair, with the spectral filter in place of the identity."""
+    evaluate, _ = _quadratic()
+    solver = BoxLBFGS(history)
+    solver.start(_random(*SHAPE, seed=2))
+    pairs: list[tuple[Tensor, Tensor]] = []
+    point = solver.result
+    for step in range(12):
+        grad = evaluate(point)[1]
+        solver.step(evaluate)
+        move, change = solver.result - point, evaluate(solver.result)[1] - grad
+        assert float((move * change).sum()) > 0
+        pairs = [*pairs, (move.double(), change.double())][-history:]
+        point = solver.result
+        probe = _random(*SHAPE, seed=10 + step) - 0.5
+        expected = _two_loops(pairs, probe.double(), lambda x: solver._precondition(x.float()).double())
+        found = solver._direction(probe).double()
+        assert float((found - expected).norm() / expected.norm()) < 1e-3
+
+
+def _two_loops(pairs: list[tuple[Tensor, Tensor]], grad: Tensor, precondition: Callable[[Tensor], Tensor]) -> Tensor:
+    """Minus H · grad."""
+    rest, alphas = grad.clone(), []
+    for move, change in reversed(pairs):
+        alphas.append((move * rest).sum() / (move * change).sum())
+        rest = rest - alphas[-1] * change
+    move, change = pairs[-1]
+    found = precondition(rest) * (move * change).sum() / (change * precondition(change)).sum()
+    for (move, change), alpha in zip(pairs, reversed(alphas), strict=True):
+        beta = (change * found).sum() / (move * change).sum()
+        found = found + (alpha - beta) * move
+    return -found
+
+
+def test_lbfgs_told_of_another_objective_looks_again_and_keeps_what_it_knows() -> None:
+    evaluate, _ = _quadratic()
+    solver = BoxLBFGS()
+    _run(solver, evaluate, 8)
+    pairs = len(solver.state()["order"])
+    looked = []
+
+    def other(pixels: Tensor) -> tuple[float, Tensor]:
+        looked.append(pixels)
+        loss, grad = evaluate(pixels)
+        return loss + 1, grad
+
+    at = solver.result
+    solver.objective_changed()
+    solver.step(other)
+    assert torch.equal(looked[0], at)
+    assert len(solver.state()["order"]) >= pairs

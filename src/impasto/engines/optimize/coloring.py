@@ -18,6 +18,7 @@ from impasto.images import (
     match_histogram,
     match_linear,
     match_palette,
+    resize,
 )
 from impasto.settings import OptimizeSettings
 
@@ -32,7 +33,9 @@ class Coloring:
     """
 
     def __init__(self, picture: Picture, content: Tensor, settings: OptimizeSettings) -> None:
-        self._mode, self._before, self._palette = settings.color, settings.color_when == "before", settings.palette
+        # At strength 0 the picture is the photo itself, colours and all.
+        self._mode = settings.color if settings.strength > 0 else "style"
+        self._before, self._palette = settings.color_when == "before", settings.palette
         self._content = content
         self._visible = None if picture.alpha is None else picture.alpha[None].to(content.device)
 
@@ -58,7 +61,8 @@ class Coloring:
             return keep_luminance(pixels, self._content)
         if self._mode == "style" or self._before:
             return pixels
-        return self._recolored(pixels, None)
+        visible = None if self._visible is None else resize(self._visible, pixels.shape[-2], pixels.shape[-1])
+        return self._recolored(pixels, visible)
 
     def _recolored(self, pixels: Tensor, mask: Tensor | None) -> Tensor:
         """A style, or the finished picture, in the content's or the palette's colours."""

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -20,7 +21,7 @@ from impasto.engines.optimize.plan import (
     plan_scales,
     smallest_side,
 )
-from impasto.engines.optimize.run import Job, Run
+from impasto.engines.optimize.run import DECIDED, Job, Run
 from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import Picture
 from impasto.progress import CancelToken, OnProgress
@@ -61,6 +62,8 @@ class OptimizeEngine:
             job = _job(content, styles, settings, regions, init, plan, precision, fixed_plan=scales is not None)
             recipe = _recipe(job, styles, regions)
             identity = {**recipe.model_dump(mode="json"), "plan": [[s.height, s.width, s.steps] for s in plan]}
+            for decided in DECIDED:  # by what was free when the run began; the checkpoint knows
+                del identity["settings"][decided]
             with open_workdir(workdir, identity) as folder:
                 run = Run(job, recipe, folder, on_plan, on_progress, cancel or CancelToken())
                 return run.stylization()
@@ -99,6 +102,8 @@ def _decided(
         raise SettingsError("content_weight, style_weight and tv_weight are all 0; at least one must be above 0")
     _shares(settings, len(styles))
     plan = plan_scales(content.height, content.width, settings)
+    if settings.strength == 0:  # the photo itself: a step could only move it by rounding, a coarse scale blur it
+        plan = (replace(plan[-1], steps=0),)
     if scales is not None:
         plan = follow(scales, plan, settings)
     for style in [*styles, *(region.style for region in regions)]:

@@ -21,7 +21,7 @@ from impasto.vgg.layers import stride
 #: Places between which self-similarity compares; its cost grows with their square.
 _SELF_SIMILARITY_PLACES = 1024
 #: A weight of 1 of self_similarity is felt about as much as one of mse (ratio of gradients, measured).
-_SELF_SIMILARITY_UNIT = 4.0
+_SELF_SIMILARITY_UNIT = 8.0
 
 
 class Objective:
@@ -85,7 +85,8 @@ class Objective:
         pixels = pixels.detach().requires_grad_()
         reading = self._read(pixels, backward=True)
         loss = self._loss(pixels, reading)
-        loss.backward()
+        if loss.requires_grad:  # the activations' squared distance takes its gradient in reading.gradient
+            loss.backward()
         grad = torch.zeros_like(pixels) if pixels.grad is None else pixels.grad
         through_net = self._passage.backward(reading.gradient)
         return float(loss.detach()), grad if through_net is None else grad.add_(through_net)

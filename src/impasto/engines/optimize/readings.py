@@ -4,6 +4,7 @@ A style loss sees an activation only as statistics: moments, and columns at samp
 the picture. They are gathered strip by strip, so it does not matter whether the picture comes whole.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -73,7 +74,8 @@ class Reading:
         if self.positions is not None and statistics.columns.grad is not None:
             grad = torch.zeros_like(rows) if grad is None else grad
             inside = self._inside(start, len(rows))
-            grad.index_add_(0, self.positions[inside] - start, statistics.columns.grad[inside].to(grad.dtype))
+            places = (self.positions[inside] - start).to(grad.device)
+            grad.index_add_(0, places, statistics.columns.grad[inside].to(grad.dtype))
         if grad is None:
             return None
         placed: Tensor = grad.view(1, *features.shape[2:], features.shape[1]).permute(0, 3, 1, 2)
@@ -108,5 +110,5 @@ def draw_positions(weights: Tensor | None, size: tuple[int, int], count: int, ge
 
 
 def sample_count(layer: str, samples: int, share: float) -> int:
-    """How many columns of a layer to look at: the fewer channels, the more, so that each layer costs alike."""
-    return max(16, round(samples * 512 / channels(layer) * share))
+    """How many columns of a layer to look at: with their number squared times channels, each layer costs alike."""
+    return max(16, round(samples * math.sqrt(512 / channels(layer)) * share))

@@ -14,6 +14,7 @@ from impasto.engines.optimize.initial import cover, noise, recolor
 from impasto.engines.optimize.objective import Objective
 from impasto.engines.optimize.parts import Part, turn
 from impasto.engines.optimize.plan import (
+    STRIPS_WORK,
     ScalePlan,
     estimate_memory_mb,
     estimate_seconds,
@@ -33,6 +34,8 @@ from impasto.vgg.precision import peak_memory_mb
 
 #: A step takes so many times an evaluation: the solver's own work, and a second look now and then.
 _OVERHEAD = 1.25
+#: Settings that are decided by the memory that is free when a run begins.
+DECIDED = ("memory", "history")
 #: Losses on sampled places see new ones after so many steps.
 _REDRAW_STEPS = 8
 
@@ -86,10 +89,7 @@ class Run:
         self._parts = tuple(
             _on(device, part) for part in turn(self._coloring.styles(job.parts), job.settings.style_rotation)
         )
-        settings = job.settings
-        self._solver: Solver = (
-            BoxLBFGS(settings.history) if settings.optimizer == "lbfgs" else BoxAdam(settings.learning_rate)
-        )
+        self._solver = _solver(job.settings)
         self._trace: list[TracePoint] = []
         self._timings: dict[str, float] = {}
         self._executed: list[Scale] = []
@@ -102,7 +102,7 @@ class Run:
         """What the run would do and cost: one scale is set up, and one evaluation is timed."""
         scale = self._plan[0]
         content, parts = self._at(scale)
-        return self._describe(Objective(self._job.network.net, content, parts, self._job.settings), content)
+        return self._describe(self._objective(scale, content, parts), content, 0)
 
     def stylization(self) -> Stylization:
         """Work through the scales and gather the evidence."""
@@ -117,7 +117,7 @@ class Run:
             content, parts = self._at(scale)
             objective = self._objective(scale, content, parts)
             if self._on_plan is not None:
-                self._on_plan(self._describe(objective, content))
+                self._on_plan(self._describe(objective, content, index, done))
                 self._on_plan = None
             if not done:
                 first = self._start(content, parts) if pixels is None else resize(pixels, scale.height, scale.width)
@@ -132,10 +132,10 @@ class Run:
 
         assert pixels is not None  # noqa: S101 — a plan has at least one scale
         levels = 2**self._job.settings.bit_depth - 1
-        saved = (self._coloring.finished(pixels) * levels).round_().div_(levels)
+        saved = (self._finished(pixels, free) * levels).round_().div_(levels)
         objective.redraw(0)
         loss = objective.measure(saved)
-        if self._workdir is not None:
+        if self._workdir is not None and not self._stopped_early:  # what was stopped may still be finished
             self._workdir.clear()
         self._timings["total"] = time.perf_counter() - self._started
         recipe = self._recipe.model_copy(
@@ -163,6 +163,8 @@ class Run:
     def _start(self, content: Tensor, parts: list[Part]) -> Tensor:
         """The first picture, at the first scale's size."""
         settings, (height, width) = self._job.settings, content.shape[-2:]
+        if settings.strength == 0:
+            return content
         if self._job.init is not None:
             return resize(fill_transparent(self._job.init).clone().to(content.device), height, width)
         if settings.init == "noise":
@@ -181,6 +183,8 @@ class Run:
         def converged() -> bool:
             return solver.converged and not objective.is_sampled  # places drawn anew may show a way on
 
+        if done and objective.is_sampled:  # gone on from a checkpoint: the places of its last step
+            objective.redraw((done - 1) // _REDRAW_STEPS)
         while done < self._plan[index].steps and not self._stopped_early and not converged():
             self._cancel.check()
             if index == 0 and done in (2, 10):
@@ -208,12 +212,16 @@ class Run:
             "executed": [scale.model_dump() for scale in self._executed],
             "trace": [[p.scale_px, p.step, p.loss, dict(p.terms)] for p in self._trace],
             "work": self._work_done,
+            "decided": {name: getattr(self._job.settings, name) for name in DECIDED},
         }
         workdir.save(Checkpoint({name: tensor.cpu() for name, tensor in self._solver.state().items()}, facts))
 
     def _resume(self, checkpoint: Checkpoint) -> tuple[int, int]:
         """Stand where the checkpoint was made; gives scale and steps done there."""
         facts = checkpoint.facts
+        self._job = replace(self._job, settings=self._job.settings.model_copy(update=facts["decided"]))
+        self._recipe = self._recipe.model_copy(update={"settings": {**self._recipe.settings, **facts["decided"]}})
+        self._solver = _solver(self._job.settings)
         self._executed = [Scale(**scale) for scale in facts["executed"]]
         self._trace = [TracePoint(scale, step, loss, terms) for scale, step, loss, terms in facts["trace"]]
         self._work_done = self._work_before = facts["work"]
@@ -224,7 +232,12 @@ class Run:
 
     def _preview(self, content: Tensor, free: Tensor | None) -> Tensor:
         pixels = _composed(self._solver.result, content, free)
-        return self._coloring.finished(pixels)[0].detach().cpu().clone()
+        return self._finished(pixels, free)[0].detach().cpu().clone()
+
+    def _finished(self, pixels: Tensor, free: Tensor | None) -> Tensor:
+        """The picture as it is kept: recoloured, but for what stays the photo."""
+        content = resize(self._content, pixels.shape[-2], pixels.shape[-1])
+        return _composed(self._coloring.finished(pixels), content, free)
 
     def _report(
         self,
@@ -259,14 +272,21 @@ class Run:
             )
         )
 
-    def _describe(self, objective: Objective, content: Tensor) -> RunPlan:
-        """The plan with what it will cost, from an evaluation timed now (the second: the first packs kernels)."""
+    def _describe(self, objective: Objective, content: Tensor, index: int, done: int = 0) -> RunPlan:
+        """The plan with what it will cost, from an evaluation timed now (the second: the first packs kernels).
+
+        The seconds are those of the steps that are left: ``done`` of scale ``index`` are taken already.
+        """
         job, final = self._job, self._plan[-1]
         for _ in range(2):
             began = time.perf_counter()
             objective(content)
             seconds = time.perf_counter() - began
-        rate = seconds / work(self._plan[0], job.settings)
+        here = self._plan[index]
+        strips = strip_mb(here.height, here.width, job.settings, job.precision.dtype) is not None
+        rate = seconds / (work(here, job.settings) * (STRIPS_WORK if strips else 1))
+        rest = (replace(here, steps=here.steps - done), *self._plan[index + 1 :])
+        seconds = estimate_seconds(rest, job.settings, job.precision.dtype, rate * _OVERHEAD)
         return RunPlan(
             width=final.width,
             height=final.height,
@@ -274,7 +294,7 @@ class Run:
             memory="strips" if job.settings.memory == "strips" else "whole",
             memory_mb=estimate_memory_mb(final.height, final.width, job.settings, job.precision.dtype),
             free_mb=free_memory_mb(job.precision.device),
-            seconds=estimate_seconds(self._plan, job.settings, job.precision.dtype, rate * _OVERHEAD),
+            seconds=min(seconds, job.settings.time_budget or seconds),
         )
 
     def _seconds_per_work(self) -> float:
@@ -298,6 +318,10 @@ class Run:
         if budget is None or self._job.fixed_plan:
             return False
         return time.perf_counter() - self._started + cost * self._seconds_per_work() > budget
+
+
+def _solver(settings: OptimizeSettings) -> Solver:
+    return BoxLBFGS(settings.history) if settings.optimizer == "lbfgs" else BoxAdam(settings.learning_rate)
 
 
 def _composing(objective: Objective, content: Tensor, free: Tensor | None) -> Evaluate:

@@ -30,7 +30,7 @@ ON_COLUMNS: Final = frozenset({"swd", "nn", "remd"})
 
 #: A weight of 1 should be felt about alike in every loss: the cosine distances of nn and remd are small numbers with
 #: small slopes beside w2's squared activations. Measured as the ratio of gradients (docs/engines/optimize.md).
-UNITS: Final = {"w2": 1.0, "gram": 1.0, "moments": 1.0, "swd": 1.0, "nn": 8.0, "remd": 8.0}
+UNITS: Final = {"w2": 1.0, "gram": 1.0, "moments": 1.0, "swd": 1.0, "nn": 2.0, "remd": 2.0}
 
 #: A style loss with its target inside it.
 StyleLoss = Callable[[Statistics], Tensor]
