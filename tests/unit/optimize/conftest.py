@@ -16,6 +16,7 @@ QUICK: dict[str, Any] = {
     "steps": 4,
     "layers": "relu1_1=16,relu2_1=4,relu3_1=1",
     "content_layers": "relu3_1",
+    "style_loss": "w2",
     "dtype": "float32",
     "device": "cpu",
 }

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from impasto.vgg import VGG19
 
-LAYERS = {"layers": "relu1_1=16,relu2_1=4,relu3_1=1", "content_layers": "relu2_2,relu3_2", "samples": 64}
+LAYERS = {
+    "layers": "relu1_1=16,relu2_1=4,relu3_1=1",
+    "content_layers": "relu2_2,relu3_2",
+    "style_loss": "w2",
+    "samples": 64,
+}
 
 LOSSES = [
     *({"style_loss": loss} for loss in STYLE_LOSSES),
@@ -30,7 +35,7 @@ LOSSES = [
 
 def _is_w2(options: dict[str, Any]) -> bool:
     """Whether the loss takes roots of eigenvalues: rounding of 1e-7 in the pixels then becomes 1e-3 of its slope."""
-    return "w2" in OptimizeSettings.of(**options).style_loss and options.get("style_weight") != 0
+    return "w2" in OptimizeSettings.of(**LAYERS | options).style_loss and options.get("style_weight") != 0
 
 
 def _pixels(picture: object) -> Tensor:

@@ -213,15 +213,24 @@ def test_strips_are_for_scales_that_would_be_large_whole() -> None:
 
 def test_seconds_grow_with_steps_scales_and_strips() -> None:
     def seconds(**options: object) -> float:
-        settings = _settings(image_size=4000, **options)
+        settings = _settings(**{"image_size": 4000, "style_loss": "w2", "steps": 50, **options})
         return estimate_seconds(plan_scales(3000, 4000, settings), settings, torch.float32, 1e-6)
 
-    assert seconds(steps=20) == pytest.approx(2 * seconds(steps=10))
+    assert seconds(steps=20, image_size=512) == pytest.approx(2 * seconds(steps=10, image_size=512))
     assert seconds(scales=(4000,)) < seconds()
     assert seconds(memory="whole") < seconds(memory="strips") <= 1.5 * seconds(memory="whole") + 1e-9
     assert seconds(style_loss="w2,nn") > seconds()
     assert seconds(style_loss="w2,nn=0") == seconds()
     assert seconds(steps=0) == 0
+
+
+@pytest.mark.parametrize("steps", [0, 3, 8, 25, 200])
+def test_steps_are_fewer_at_large_scales_but_never_next_to_none(steps: int) -> None:
+    plan = plan_scales(3000, 4000, _settings(image_size=4000, steps=steps))
+    taken = [scale.steps for scale in plan]
+    assert taken == sorted(taken, reverse=True)
+    assert {scale.steps for scale in plan if scale.longer <= 512} == {steps}
+    assert min(taken) >= min(steps, 8)
 
 
 def test_run_plan_says_what_the_run_will_do(stylize, content, style) -> None:

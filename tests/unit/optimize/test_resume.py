@@ -15,6 +15,8 @@ from impasto.engines.optimize import checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from impasto.settings import OptimizeSettings
+
 FILE = "checkpoint.safetensors"
 
 
@@ -62,7 +64,7 @@ def test_run_that_goes_on_ends_with_the_same_bytes(stylize, content, style, tmp_
     layers = {"content_layers": "relu2_2", "layers": "relu1_1,relu2_1"}
     options = options | layers | {"steps": 10, "image_size": 48, "scales": (32, 48)}
     expected = stylize(content, style, **options)
-    for steps in (5, 10, 11, 19, 20):
+    for steps in (5, 10, 11, 20):
         workdir = tmp_path / str(steps)
         assert _end_after(stylize, steps, content, style, workdir=workdir, **options) == steps
         assert (workdir / FILE).exists()
@@ -107,16 +109,49 @@ def test_run_without_an_end_is_not_changed_by_its_workdir(stylize, content, styl
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] in ([], ["lock"])
 
 
-def test_stopped_run_keeps_its_picture_and_leaves_no_checkpoint(stylize, content, style, tmp_path: Path) -> None:
-    token = impasto.CancelToken()
-    result = stylize(content, style, workdir=tmp_path, cancel=token, on_progress=lambda _: token.stop())
-    assert result.stopped_early
-    assert not (tmp_path / FILE).exists()
+def test_stopped_run_can_still_be_finished(stylize, content, style, tmp_path: Path) -> None:
+    expected = stylize(content, style, style_loss="nn", samples=64)
+    token, seen = impasto.CancelToken(), []
+
+    def stop(progress: impasto.Progress) -> None:
+        seen.append(progress)
+        if len(seen) == 5:
+            token.stop()
+
+    options = {"style_loss": "nn", "samples": 64, "workdir": tmp_path}
+    stopped = stylize(content, style, **options, cancel=token, on_progress=stop)
+    assert stopped.stopped_early
+    assert len(stopped.trace) == 5
+    _assert_same(stylize(content, style, **options), expected)
+
+
+def test_run_that_goes_on_keeps_what_memory_decided(stylize, content, style, tmp_path: Path, monkeypatch) -> None:
+    """What is free by then must not change the bytes."""
+    engine = "impasto.engines.optimize.engine.fit_memory"
+    options = {"steps": 8}
+
+    def short(*given: object) -> OptimizeSettings:
+        return given[2].model_copy(update={"memory": "whole", "history": 4})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, short)
+        expected = stylize(content, style, **options)
+        assert expected.recipe.settings["history"] == 4
+        _end_after(stylize, 10, content, style, workdir=tmp_path, **options)
+    _assert_same(stylize(content, style, workdir=tmp_path, **options), expected)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"content_weight": 0.5}, {"seed": 1}, {"steps": 5}, {"image_size": 80}, {"style_loss": "gram"}],
+    [
+        {"content_weight": 0.5},
+        {"seed": 1},
+        {"steps": 5},
+        {"image_size": 80},
+        {"style_loss": "gram"},
+        {"history": 3},
+        {"memory": "strips"},
+    ],
     ids=str,
 )
 def test_checkpoint_of_other_settings_is_refused_and_kept(stylize, content, style, tmp_path: Path, change) -> None:

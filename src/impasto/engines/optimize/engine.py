@@ -62,8 +62,9 @@ class OptimizeEngine:
             job = _job(content, styles, settings, regions, init, plan, precision, fixed_plan=scales is not None)
             recipe = _recipe(job, styles, regions)
             identity = {**recipe.model_dump(mode="json"), "plan": [[s.height, s.width, s.steps] for s in plan]}
-            for decided in DECIDED:  # by what was free when the run began; the checkpoint knows
-                del identity["settings"][decided]
+            asked = OptimizeSettings.of(**options)
+            for decided in DECIDED:  # by what was free when the run began; the checkpoint knows how
+                identity["settings"][decided] = getattr(asked, decided)
             with open_workdir(workdir, identity) as folder:
                 run = Run(job, recipe, folder, on_plan, on_progress, cancel or CancelToken())
                 return run.stylization()
