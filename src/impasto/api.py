@@ -13,6 +13,7 @@ from impasto.errors import InputError
 from impasto.images import Picture, check_destination, read, read_metadata
 from impasto.recipe import Recipe, Source
 from impasto.settings import STARTS
+from impasto.vgg.precision import reuse_memory
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     #: Mask, style and, if only a part of the style shall give its look, the mask of that.
     RegionLike = Region | tuple[ImageLike, ImageLike] | tuple[ImageLike, ImageLike, ImageLike | None]
 
-__all__ = ["check_destination", "diagnose", "plan", "read_recipe", "rerun", "stylize"]
+__all__ = ["check_destination", "diagnose", "plan", "read_recipe", "rerun", "reuse_memory", "stylize"]
 
 
 def stylize(

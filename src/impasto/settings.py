@@ -187,7 +187,7 @@ class OptimizeSettings(BaseModel):
         0.05, gt=0, le=1, allow_inf_nan=False, description="Adam's step in pixel values (0..1); L-BFGS finds its own"
     )
     steps: int = Field(
-        25,
+        20,
         ge=0,
         le=100_000,
         description="solver steps at each scale up to 512 px; larger ones take fewer in proportion, but 8 at least",

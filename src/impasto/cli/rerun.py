@@ -100,6 +100,7 @@ def rerun(
     before = file.read_bytes()
 
     def compute(on_progress: "OnProgress", token: "CancelToken") -> "Stylization":
+        api.reuse_memory()
         return api.rerun(
             recipe,
             found.content,

@@ -113,6 +113,7 @@ def stylize(
     def compute(on_progress: "OnProgress", token: "CancelToken") -> "Stylization":
         from impasto import api
 
+        api.reuse_memory()
         return api.stylize(
             content,
             asked.styles,

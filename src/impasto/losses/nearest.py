@@ -61,8 +61,9 @@ def nearest_loss(columns: Tensor, target: NearestTarget) -> Tensor:
 def _matches(output: Tensor, style: Tensor) -> Tensor:
     """``(n,)``: which row of ``style`` is nearest to each of ``output``."""
     found = torch.empty(len(output), dtype=torch.long, device=output.device)
-    offset = half_squares(style)
+    # u·v − ½‖v‖² as one product, of columns that are one longer: adding the offset apart would cost as much again.
+    longer = torch.cat([style, -half_squares(style)[:, None]], 1).mT
     for rows in row_blocks(len(output), len(style) * output.element_size()):
-        # ½‖u − v‖² less ½‖u‖², which is the same for all v. `min` finds the index four times faster than `argmin`.
-        found[rows] = torch.addmm(offset, output[rows], style.mT, alpha=-1).min(1).indices
+        block = output[rows]
+        found[rows] = (torch.cat([block, torch.ones_like(block[:, :1])], 1) @ longer).max(1).indices
     return found

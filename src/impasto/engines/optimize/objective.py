@@ -181,7 +181,7 @@ class _PaintedPart:
             return
         for layer in self.layers:
             size = (self._size[0] // stride(layer), self._size[1] // stride(layer))
-            count = sample_count(layer, self._samples, self.area)
+            count = sample_count(layer, self._samples, self.area, size[0] * size[1])
             self._positions[layer] = draw_positions(self._weights.get(layer), size, count, generator)
         count = max(16, round(self._samples * self.area))
         mask = None if self._mask is None else self._mask[0, 0]

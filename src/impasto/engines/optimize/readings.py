@@ -13,6 +13,9 @@ from torch import Tensor
 from impasto.losses import Moments, MomentSums, columns_of, moments_gradient
 from impasto.vgg.layers import channels
 
+_SPARSEST = 16
+_MOST_COLUMNS = 131_072
+
 
 class Statistics(NamedTuple):
     """Of one part of the picture at one layer; what no loss asks for is empty."""
@@ -109,6 +112,17 @@ def draw_positions(weights: Tensor | None, size: tuple[int, int], count: int, ge
     return found
 
 
-def sample_count(layer: str, samples: int, share: float) -> int:
-    """How many columns of a layer to look at: with their number squared times channels, each layer costs alike."""
-    return max(16, round(samples * math.sqrt(512 / channels(layer)) * share))
+def sample_count(layer: str, samples: int, share: float, positions: int = 0) -> int:
+    """How many columns of a layer to look at.
+
+    At least so many that each layer costs alike (their number squared times channels); and one of ``_SPARSEST``
+    positions, for a loss on few of many pulls so hard at each of them that it shows as a speck.
+
+    Args:
+        layer: its name.
+        samples: of a 512-channel layer.
+        share: of the picture that the part takes.
+        positions: that the layer has.
+    """
+    least = max(16, round(samples * math.sqrt(512 / channels(layer)) * share))
+    return max(least, min(_MOST_COLUMNS, round(positions * share / _SPARSEST)))
