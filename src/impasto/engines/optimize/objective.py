@@ -222,7 +222,8 @@ class _PictureReading:
             layer: Reading(None, positions, moments=False, dtype=content[layer].dtype)
             for layer, positions in places.items()
         }
-        self._sums = {layer: torch.zeros(()) for layer in content}
+        self._at_places: dict[str, Statistics] = {}
+        self._sums = {layer: torch.zeros((), device=target.device) for layer, target in content.items()}
         self.squares: dict[str, Tensor] = {}
         self.statistics: list[dict[str, Statistics]] = []
         self.places: dict[str, tuple[Tensor, Tensor]] = {}
@@ -248,10 +249,9 @@ class _PictureReading:
         ]
         self.squares = {layer: total / self._content[layer].numel() for layer, total in self._sums.items()}
         for layer, reading in self._places.items():
-            own = reading.result()
-            self._own_places = {**getattr(self, "_own_places", {}), layer: own}
+            self._at_places[layer] = reading.result()
             target = columns_of(self._content[layer])[reading.positions].float()
-            self.places[layer] = (own.columns, target)
+            self.places[layer] = (self._at_places[layer].columns, target)
 
     def gradient(self, layer: str, features: Tensor, first_row: int) -> Tensor | None:
         """The losses' gradient with respect to some rows of a layer, after they were sent back to the statistics."""
@@ -264,7 +264,7 @@ class _PictureReading:
                 target = self._content[layer][..., first_row : first_row + features.shape[-2], :]
                 grad = _sum(grad, (features - target).mul_(self._mse[layer]))
             if layer in self._places:
-                grad = _sum(grad, self._places[layer].gradient(features, first_row, self._own_places[layer]))
+                grad = _sum(grad, self._places[layer].gradient(features, first_row, self._at_places[layer]))
         return grad
 
 
