@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.engines.optimize.parts import Part
-from impasto.engines.optimize.readings import Reading, Statistics, draw_positions, sample_count
+from impasto.engines.optimize.readings import Reading, Statistics, damping, draw_positions, sample_count
 from impasto.engines.optimize.targets import ON_COLUMNS, ON_MOMENTS, UNITS, style_losses
 from impasto.losses import columns_of, palette_loss, self_similarity_loss, total_variation
 from impasto.settings import OptimizeSettings
@@ -115,9 +115,10 @@ class Objective:
         for part, statistics in zip(self._parts, reading.statistics, strict=True):
             for layer, seen in statistics.items():
                 for name, share in self._losses.items():
-                    loss = part.losses[layer][name](seen) * (
-                        self._style_weights[layer] * share * part.area * UNITS[name]
-                    )
+                    weight = self._style_weights[layer] * share * part.area * UNITS[name]
+                    if name in ON_COLUMNS:
+                        weight *= part.damping[layer]
+                    loss = weight * part.losses[layer][name](seen)
                     label = f"style {layer}" if len(self._losses) == 1 else f"style {name} {layer}"
                     terms[label] = terms[label] + loss if label in terms else loss
             if "remd" in self._losses:
@@ -177,12 +178,14 @@ class _PaintedPart:
     def draw(self, generator: torch.Generator) -> None:
         """Draw the places that losses on columns look at."""
         self._positions: dict[str, Tensor | None] = dict.fromkeys(self.layers)
+        self.damping: dict[str, float] = {}
         if not self._on_columns:
             return
         for layer in self.layers:
             size = (self._size[0] // stride(layer), self._size[1] // stride(layer))
             count = sample_count(layer, self._samples, self.area, size[0] * size[1])
-            self._positions[layer] = draw_positions(self._weights.get(layer), size, count, generator)
+            drawn = draw_positions(self._weights.get(layer), size, count, generator)
+            self._positions[layer], self.damping[layer] = drawn, damping(len(drawn), size[0] * size[1], self.area)
         count = max(16, round(self._samples * self.area))
         mask = None if self._mask is None else self._mask[0, 0]
         self._pixels = draw_positions(mask, self._size, count, generator)

@@ -126,3 +126,8 @@ def sample_count(layer: str, samples: int, share: float, positions: int = 0) -> 
     """
     least = max(16, round(samples * math.sqrt(512 / channels(layer)) * share))
     return max(least, min(_MOST_COLUMNS, round(positions * share / _SPARSEST)))
+
+
+def damping(columns: int, positions: int, share: float) -> float:
+    """What a loss on columns is multiplied by, so that none of them pulls harder than one in ``_SPARSEST`` would."""
+    return min(1.0, _SPARSEST * columns / max(1.0, positions * share))
