@@ -240,6 +240,11 @@ class OptimizeSettings(BaseModel):
             raise ValueError("palette and color=palette belong together; give both or neither")
         return self
 
+    @field_validator("style_rotation", mode="before")
+    @classmethod
+    def _one_angle_is_a_list(cls, degrees: Any) -> Any:
+        return (degrees,) if isinstance(degrees, int | float | str) else degrees
+
     @field_validator("style_rotation")
     @classmethod
     def _some_rotation(cls, degrees: tuple[float, ...]) -> tuple[float, ...]:

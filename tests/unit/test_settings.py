@@ -222,3 +222,8 @@ def test_palette_and_its_color_belong_together(options: dict[str, object]) -> No
 def test_style_rotation_of_no_angle_says_what_leaves_a_style_as_it_is() -> None:
     with pytest.raises(SettingsError, match=r"style_rotation.*0 leaves"):
         OptimizeSettings.of(style_rotation=())
+
+
+@pytest.mark.parametrize("angle", [45, 45.0, "45", (45,), ["45"]])
+def test_style_rotation_takes_one_angle_as_it_is(angle: object) -> None:
+    assert OptimizeSettings.of(style_rotation=angle).style_rotation == (45.0,)
