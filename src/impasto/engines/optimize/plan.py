@@ -25,11 +25,11 @@ _FEWEST_STEPS = 8
 _FIXED_PIXELS = {"w2": 13_000, "gram": 2_000, "moments": 2_000, "swd": 20_000, "nn": 40_000, "remd": 60_000}
 #: Computing activations again on the way back costs about a third of a step more, its margins included (measured).
 STRIPS_WORK: Final = 1.3
-#: The next were measured as the process's peak at 64×48 to 4096×3072 px in both dtypes:
+#: The next were measured as the process's peak, at 1224×819 px whole (3,915 MiB) and 4896×3277 in strips (15,021):
 #: values per pixel that live besides the kept activations (gradients and outputs of the first block),
 _TRANSIENT_VALUES = 630
-#: bytes per pixel of the picture, the solver without its history and the pooling's indices,
-_PICTURE_BYTES = 600
+#: bytes per pixel of the picture, the solver without its history, the pooling's indices, and what the allocator keeps,
+_PICTURE_BYTES = 1500
 #: of one remembered pair,
 _PAIR_BYTES = 24
 #: in strips: what the stages take, in values, and everything else in bytes,
@@ -39,7 +39,7 @@ _STRIPS_BYTES = 330
 _FIXED_MB = 410
 STRIP_MB: Final = 256.0
 #: In strips, scales that take no more than this whole are whole: coarse scales then cost nothing extra.
-_WHOLE_SCALE_MB = 2048
+_WHOLE_SCALE_MB = 1024
 #: Share of the free memory that a run may plan with, and the shortest history worth having.
 _MEMORY_SHARE = 0.8
 _SHORTEST_HISTORY = 4
