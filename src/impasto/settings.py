@@ -205,8 +205,8 @@ class OptimizeSettings(BaseModel):
     bit_depth: Literal[8, 16] = Field(8, description="bits per channel of the picture; 16 for PNG and TIFF")
     memory: Literal["auto", "whole", "strips"] = Field(
         "auto",
-        description="whole: every activation is kept; strips: computed again, a few rows at a time, in a quarter of the "
-        "memory at print sizes and up to a third more time; auto: strips where the whole would not fit",
+        description="whole: every activation is kept; strips: computed again, a few rows at a time, in a quarter of "
+        "the memory at print sizes and up to a third more time; auto: strips where the whole would not fit",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:N or mps")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
