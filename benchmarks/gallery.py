@@ -23,7 +23,14 @@ STRIPS = {
     "style-losses": (
         "coffee",
         "flow_strokes",
-        ["style_loss=w2", "style_loss=gram", "style_loss=moments", "style_loss=swd", "", "style_loss=moments,remd=4"],
+        [
+            "style_loss=w2",
+            "style_loss=gram",
+            "style_loss=moments",
+            "style_loss=swd",
+            "style_loss=w2,nn",
+            "style_loss=moments,remd=4",
+        ],
     ),
     "content-losses": (
         "chelsea",
@@ -83,7 +90,7 @@ def regions(folder, contents):
         lambda d, w, h: d.ellipse((0.13 * w, 0.02 * h, 0.8 * w, 0.92 * h), fill=255),
     )
     one, other = HOUSE / "stained_glass.jpg", HOUSE / "watercolour.jpg"
-    yield "", coffee
+    yield "content", coffee
     yield "mask", plate
     yield (
         "plate: stained glass, rest: watercolour",

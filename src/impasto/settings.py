@@ -152,8 +152,8 @@ class OptimizeSettings(BaseModel):
         1024,
         ge=64,
         le=65536,
-        description="places of a 512-channel layer that swd, nn, remd and self_similarity look at; shallower layers "
-        "have up to 2.8 times as many",
+        description="places of a 512-channel layer that swd, nn and remd look at, of the picture at least; shallower "
+        "and larger layers have more",
     )
     style_scale: float = Field(
         1.0,
