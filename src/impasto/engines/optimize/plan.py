@@ -25,7 +25,8 @@ _FEWEST_STEPS = 8
 _FIXED_PIXELS = {"w2": 13_000, "gram": 2_000, "moments": 2_000, "swd": 20_000, "nn": 40_000, "remd": 60_000}
 #: Computing activations again on the way back costs about a third of a step more, its margins included (measured).
 STRIPS_WORK: Final = 1.3
-#: The next were measured as the process's peak, at 1224×819 px whole (3,915 MiB) and 4896×3277 in strips (15,021):
+#: The next were measured as the process's peak, at 1224×819 px whole (3,915 MiB) and in strips (3,949), and at
+#: 4896×3277 in strips (15,021):
 #: values per pixel that live besides the kept activations (gradients and outputs of the first block),
 _TRANSIENT_VALUES = 630
 #: bytes per pixel of the picture, the solver without its history, the pooling's indices, and what the allocator keeps,
@@ -34,10 +35,11 @@ _PICTURE_BYTES = 1500
 _PAIR_BYTES = 24
 #: in strips: what the stages take, in values, and everything else in bytes,
 _TAKEN_VALUES = 70
-_STRIPS_BYTES = 330
+_STRIPS_BYTES = 120
 #: and interpreter, PyTorch, weights and their packed copies, and of the strips themselves, in MiB.
 _FIXED_MB = 410
 STRIP_MB: Final = 256.0
+_STRIPS_AT_ONCE = 11  # activations, gradients, routing, and what the allocator keeps of the coarse scales
 #: In strips, scales that take no more than this whole are whole: coarse scales then cost nothing extra.
 _WHOLE_SCALE_MB = 1024
 #: Share of the free memory that a run may plan with, and the shortest history worth having.
@@ -151,7 +153,7 @@ def estimate_memory_mb(height: int, width: int, settings: OptimizeSettings, dtyp
     content = sum(channels_of(layer) / stride(layer) ** 2 for layer in settings.content_layers)
     if settings.memory == "strips":
         per_pixel = (_TAKEN_VALUES + content) * dtype.itemsize + _STRIPS_BYTES + pairs * _PAIR_BYTES
-        return round(_FIXED_MB + 3 * STRIP_MB + per_pixel * height * width / 2**20)
+        return round(_FIXED_MB + _STRIPS_AT_ONCE * STRIP_MB + per_pixel * height * width / 2**20)
     layers = up_to([*settings.layers, *settings.content_layers])
     values = sum(channels_of(layer) / stride(layer) ** 2 for layer in layers) + _TRANSIENT_VALUES
     per_pixel = values * dtype.itemsize + _PICTURE_BYTES + pairs * _PAIR_BYTES
