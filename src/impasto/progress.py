@@ -33,7 +33,7 @@ class Progress:
     loss: float
     """The weighted sum that is minimised."""
     terms: Mapping[str, float]
-    """The weighted parts of ``loss`` by name: ``content relu4_2``, ``style relu1_1``, …, ``tv``."""
+    """The weighted parts of ``loss`` by name: ``content relu4_2``, ``style w2 relu1_1``, …, ``tv``."""
     fraction: float
     """Share of the whole run's work that is done, 0..1, in units of computation, not of steps."""
     elapsed_s: float

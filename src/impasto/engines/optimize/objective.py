@@ -56,7 +56,6 @@ class Objective:
         self._losses = _scaled(settings.style_loss, 1.0)
         layers = tuple(dict.fromkeys([*self._style_weights, *self._content_weights]))
         self._passage = Passage(net, layers, strip_mb=strip_mb)
-        self._dtype = net.dtype
         self.terms: dict[str, float] = {}
         with torch.no_grad():
             self._content = self._content_activations(net, content, strip_mb)
