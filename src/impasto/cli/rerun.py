@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli.arguments import OUTPUT_PANEL, Json, Painted, Quality, Quiet
-from impasto.cli.inputs import RecipeFiles
 from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json, say
+from impasto.inputs import RecipeFiles
 
 if TYPE_CHECKING:
     from impasto.engines.base import Stylization

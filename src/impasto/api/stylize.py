@@ -1,4 +1,4 @@
-"""The calls behind every door: the command line, and later the service and the agents' tools, use nothing else."""
+"""Pictures and settings go to an engine and come back as a stylization; a recipe makes the same picture again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from impasto.diagnostics import diagnose
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
 from impasto.errors import InputError
-from impasto.images import Picture, check_destination, read, read_metadata
+from impasto.images import Picture, read, read_metadata
 from impasto.recipe import Recipe, Source
 from impasto.settings import STARTS
-from impasto.vgg.precision import reuse_memory
 
 if TYPE_CHECKING:
     import os
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     ImageLike = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor | Picture
     #: Mask, style and, if only a part of the style shall give its look, the mask of that.
     RegionLike = Region | tuple[ImageLike, ImageLike] | tuple[ImageLike, ImageLike, ImageLike | None]
-
-__all__ = ["check_destination", "diagnose", "plan", "read_recipe", "rerun", "reuse_memory", "stylize"]
 
 
 def stylize(

@@ -1,0 +1,111 @@
+"""The files that a recipe names, found again by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Self
+
+from impasto.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from impasto.recipe import Recipe, Source
+
+
+@dataclass(frozen=True)
+class RecipeFiles:
+    """The files that a recipe names, where they lie now."""
+
+    content: Path
+    styles: tuple[Path, ...]
+    regions: tuple[tuple[Path, Path, Path | None], ...]
+    """Mask, style and style mask of each."""
+    init: Path | None
+    vgg_weights: Path | None
+    """None: the packaged ones."""
+
+    @classmethod
+    def find(cls, recipe: Recipe, given: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> Self:
+        """Look for every file by its hash: among those given for it, in any order, then by its name in the folders.
+
+        Args:
+            recipe: names the files.
+            given: by option (``--content``, ``--style``, ``--mask``, ``--init``, ``--vgg-weights``) the files that
+                were given with it.
+            folders: where to look for what was not given.
+
+        Raises:
+            InputError: a file is not found, or one was given that the recipe does not name.
+        """
+        hashes = {option: {path: _sha256(path) for path in paths} for option, paths in given.items()}
+        named: dict[str, set[str]] = {option: set() for option in given}
+
+        def find(name: str, sha256: str, option: str) -> Path:
+            named[option].add(sha256)
+            return _find_file(name, sha256, hashes[option], folders, option)
+
+        def picture(source: Source, option: str) -> Path:
+            return find(source.name, source.sha256, option)
+
+        weights = recipe.settings.get("vgg_weights")
+        found = cls(
+            content=picture(recipe.content, "--content"),
+            styles=tuple(picture(style, "--style") for style in recipe.styles),
+            regions=tuple(
+                (
+                    picture(region.mask, "--mask"),
+                    picture(region.style, "--style"),
+                    picture(region.style_mask, "--mask") if region.style_mask else None,
+                )
+                for region in recipe.regions
+            ),
+            init=picture(recipe.init, "--init") if recipe.init else None,
+            vgg_weights=find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
+        )
+        for option, paths in hashes.items():
+            for path, sha256 in paths.items():
+                if sha256 not in named[option]:
+                    raise InputError(
+                        f"{option} {path} cannot be used: the recipe names no file with its content there; leave it out"
+                    )
+        return found
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        of_regions = [path for region in self.regions for path in region]
+        return tuple(path for path in (self.content, *self.styles, *of_regions, self.init, self.vgg_weights) if path)
+
+
+def _find_file(name: str, sha256: str, given: Mapping[Path, str | None], folders: Sequence[Path], option: str) -> Path:
+    """The file with that hash.
+
+    Raises:
+        InputError: there is none; the message names the file, its hash and the option that gives its place.
+    """
+    for path, its_sha256 in given.items():
+        if its_sha256 == sha256:
+            return path
+    # The name is what a file claims; without its folders it cannot lead out of ours.
+    places = [folder / PurePath(name).name for folder in folders]
+    for path in places:
+        if _sha256(path) == sha256:
+            return path
+    others = list(dict.fromkeys(repr(str(path)) for path in [*given, *places] if path.is_file()))
+    if others:
+        found = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} another content"
+    else:
+        found = "it was not found"
+    raise InputError(f"the recipe names {name!r} with SHA-256 {sha256}, but {found}; give its place with {option}")
+
+
+def _sha256(path: Path) -> str | None:
+    """SHA-256 of a file in hex, or None if there is no such file that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # a folder too
+        return None
