@@ -40,37 +40,23 @@ class RecipeFiles:
         Raises:
             InputError: a file is not found, or one was given that the recipe does not name.
         """
-        hashes = {option: {path: _sha256(path) for path in paths} for option, paths in given.items()}
-        named: dict[str, set[str]] = {option: set() for option in given}
-
-        def find(name: str, sha256: str, option: str) -> Path:
-            named[option].add(sha256)
-            return _find_file(name, sha256, hashes[option], folders, option)
-
-        def picture(source: Source, option: str) -> Path:
-            return find(source.name, source.sha256, option)
-
+        search = _Search(given, folders)
         weights = recipe.settings.get("vgg_weights")
         found = cls(
-            content=picture(recipe.content, "--content"),
-            styles=tuple(picture(style, "--style") for style in recipe.styles),
+            content=search.picture(recipe.content, "--content"),
+            styles=tuple(search.picture(style, "--style") for style in recipe.styles),
             regions=tuple(
                 (
-                    picture(region.mask, "--mask"),
-                    picture(region.style, "--style"),
-                    picture(region.style_mask, "--mask") if region.style_mask else None,
+                    search.picture(region.mask, "--mask"),
+                    search.picture(region.style, "--style"),
+                    search.picture(region.style_mask, "--mask") if region.style_mask else None,
                 )
                 for region in recipe.regions
             ),
-            init=picture(recipe.init, "--init") if recipe.init else None,
-            vgg_weights=find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
+            init=search.picture(recipe.init, "--init") if recipe.init else None,
+            vgg_weights=search.find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
         )
-        for option, paths in hashes.items():
-            for path, sha256 in paths.items():
-                if sha256 not in named[option]:
-                    raise InputError(
-                        f"{option} {path} cannot be used: the recipe names no file with its content there; leave it out"
-                    )
+        search.refuse_strangers()
         return found
 
     @property
@@ -78,6 +64,52 @@ class RecipeFiles:
         """All of them."""
         of_regions = [path for region in self.regions for path in region]
         return tuple(path for path in (self.content, *self.styles, *of_regions, self.init, self.vgg_weights) if path)
+
+
+def find_sources(
+    sources: Sequence[Source], option: str, given: Sequence[Path], folders: Sequence[Path]
+) -> tuple[Path, ...]:
+    """The files of some sources of a recipe, as :meth:`RecipeFiles.find` looks for them.
+
+    Args:
+        sources: what the recipe names.
+        option: the option that gives such files, for messages.
+        given: the files that were given with it.
+        folders: where to look for what was not given.
+
+    Raises:
+        InputError: a file is not found, or one was given that is none of the sources.
+    """
+    search = _Search({option: given}, folders)
+    found = tuple(search.picture(source, option) for source in sources)
+    search.refuse_strangers()
+    return found
+
+
+class _Search:
+    """Files by hash: among those given for an option, in any order, then by name in folders."""
+
+    def __init__(self, given: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> None:
+        self._hashes = {option: {path: _sha256(path) for path in paths} for option, paths in given.items()}
+        self._named: dict[str, set[str]] = {option: set() for option in given}
+        self._folders = folders
+
+    def picture(self, source: Source, option: str) -> Path:
+        return self.find(source.name, source.sha256, option)
+
+    def find(self, name: str, sha256: str, option: str) -> Path:
+        """The file of that hash."""
+        self._named.setdefault(option, set()).add(sha256)
+        return _find_file(name, sha256, self._hashes.get(option, {}), self._folders, option)
+
+    def refuse_strangers(self) -> None:
+        """Refuse files that were given and not asked for."""
+        for option, paths in self._hashes.items():
+            for path, sha256 in paths.items():
+                if sha256 not in self._named[option]:
+                    raise InputError(
+                        f"{option} {path} cannot be used: the recipe names no file with its content there; leave it out"
+                    )
 
 
 def _find_file(name: str, sha256: str, given: Mapping[Path, str | None], folders: Sequence[Path], option: str) -> Path:

@@ -77,7 +77,7 @@ def stylize(
     settings, first = _with_init(settings)
     return load_engine(engine).stylize(
         read(content),
-        [read(one) for one in _several(style)],
+        [read(one) for one in several(style)],
         settings,
         regions=[_region(region) for region in regions],
         init=first,
@@ -104,7 +104,7 @@ def plan(
     settings, _ = _with_init(settings)
     return load_engine(engine).plan(
         read(content),
-        [read(one) for one in _several(style)],
+        [read(one) for one in several(style)],
         settings,
         regions=[_region(region) for region in regions],
     )
@@ -148,7 +148,7 @@ def rerun(
         )
     first = None if init is None else read(init)
     given = read(content)
-    styles, areas = [read(one) for one in _several(style)], [_region(region) for region in regions]
+    styles, areas = [read(one) for one in several(style)], [_region(region) for region in regions]
     if (len(styles), len(areas)) != (len(recipe.styles), len(recipe.regions)):
         raise InputError(
             f"the recipe names {len(recipe.styles)} styles and {len(recipe.regions)} regions; "
@@ -235,6 +235,6 @@ def _region(region: RegionLike) -> Region:
     return Region(read(mask), read(style), None if style_mask is None else read(style_mask))
 
 
-def _several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
+def several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
     """One picture as a list of one; an array is one picture, however many rows it has."""
     return style if isinstance(style, list | tuple) else [cast("ImageLike", style)]

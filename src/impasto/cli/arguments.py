@@ -44,3 +44,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=OUTPUT_PANEL, he
 Json = Annotated[
     bool, typer.Option("--json", rich_help_panel=OUTPUT_PANEL, help="write a report to stdout, as one JSON document")
 ]
+
+Gates = Annotated[
+    Path | None,
+    typer.Option(
+        "--gates",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="a TOML file that changes thresholds of the gates",
+    ),
+]

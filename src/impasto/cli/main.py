@@ -1,6 +1,7 @@
 """The command ``impasto``: its verbs, and the one place where an error becomes a sentence and an exit code.
 
-Exit codes: 0 done, 1 our fault or the machine's, 2 the input's, 130 or 143 cancelled by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 1 our fault or the machine's, 2 the input's, 3 done but a gate asks for review, 4 done but a gate
+rejects it, 130 or 143 cancelled by Ctrl-C or SIGTERM.
 """
 
 import os
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli.doctor import doctor
+from impasto.cli.evaluate import evaluate
 from impasto.cli.info import info
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
@@ -29,13 +31,14 @@ DEBUG_VARIABLE = "IMPASTO_DEBUG"
 app = typer.Typer(
     name="impasto",
     help="Neural style transfer: the style of one picture, or of several, on the content of another.",
-    epilog="Exit codes: 0 done, 1 our fault or the machine's, 2 the input's, 130 cancelled.",
+    epilog="Exit codes: 0 done, 1 our fault or the machine's, 2 the input's, 3 a person should look, 4 rejected, "
+    "130 cancelled.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, plan, info, rerun, doctor):
+for verb in (stylize, plan, info, rerun, evaluate, doctor):
     app.command()(verb)
 
 

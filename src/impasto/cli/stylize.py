@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Content, Json, Quality, Quiet, Regions, Styles
+from impasto.cli.arguments import OUTPUT_PANEL, Content, Gates, Json, Quality, Quiet, Regions, Styles
 from impasto.cli.options import with_settings
 from impasto.cli.progress import show_plan
 from impasto.cli.request import Request
 from impasto.cli.run import Run, summary
-from impasto.cli.terminal import print_json
+from impasto.cli.terminal import print_json, say
+from impasto.errors import SettingsError
 from impasto.settings import OptimizeSettings
 
 if TYPE_CHECKING:
     from impasto.engines.base import Stylization
+    from impasto.evaluation.judge import Evaluation
     from impasto.progress import CancelToken, OnProgress
 
 _Output = Annotated[
@@ -56,6 +58,14 @@ _Workdir = Annotated[
         help="a folder for checkpoints: after an interruption the same command goes on where the run was",
     ),
 ]
+_Gate = Annotated[
+    bool,
+    typer.Option(
+        "--gate",
+        rich_help_panel=OUTPUT_PANEL,
+        help="judge what was written: ends with 3 if a person should look at it, with 4 if it is rejected",
+    ),
+]
 _KeepOnInterrupt = Annotated[
     bool,
     typer.Option("--keep-on-interrupt", rich_help_panel=OUTPUT_PANEL, help="Ctrl-C ends early and keeps the picture"),
@@ -85,6 +95,8 @@ def stylize(
     workdir: _Workdir = None,
     keep_on_interrupt: _KeepOnInterrupt = False,
     preview: _Preview = None,
+    gate: _Gate = False,
+    gates: Gates = None,
     quiet: Quiet = False,
     json: Json = False,
     **settings: str | None,
@@ -125,6 +137,34 @@ def stylize(
             **asked.options,
         )
 
+    if gates and not gate:
+        raise SettingsError("--gates changes the thresholds of --gate; give --gate too")
     stylization = run(compute)
+    evaluation = _judged(output, asked, stylization, gates, quiet=quiet) if gate else None
     if json:
-        print_json(summary(stylization, output))
+        print_json(summary(stylization, output) | ({"gate": evaluation.to_dict()} if evaluation else {}))
+    if evaluation:
+        from impasto import api
+
+        raise typer.Exit(api.EXIT_CODES[evaluation.verdict.outcome])
+
+
+def _judged(
+    output: Path, asked: Request, stylization: "Stylization", gates: Path | None, *, quiet: bool
+) -> "Evaluation":
+    """Judge the file as it was written, and say what came of it."""
+    from impasto import api
+
+    settings = stylization.recipe.settings
+    evaluation = api.evaluate(
+        output,
+        content=asked.content,
+        style=[*asked.styles, *(region.style for region in asked.regions)],
+        gates=gates,
+        colors=api.colors_of(settings),
+    )
+    if not quiet:
+        say(f"gate: {evaluation.verdict.outcome}")
+        for reason in evaluation.verdict.reasons:
+            say(f"  {reason}")
+    return evaluation

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from impasto.errors import SettingsError
-from impasto.evaluation.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from impasto.evaluation.view import View
 
 #: The entry-point group under which impasto's own metrics and other packages' are found: each entry names an iterable
 #: of :class:`Metric`.
@@ -49,7 +52,9 @@ def installed_metrics() -> dict[str, Metric]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name != "builtin", entry.name)):
         for metric in entry.load():
             if metric.name in found:
-                raise SettingsError(f"two metrics are named {metric.name!r}, one of them from {entry.value}; uninstall it")
+                raise SettingsError(
+                    f"two metrics are named {metric.name!r}, one of them from {entry.value}; uninstall it"
+                )
             found[metric.name] = metric
     return found
 

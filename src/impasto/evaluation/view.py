@@ -48,11 +48,14 @@ class View:
     Args:
         pixels: ``(1, 3, h, w)`` float32 sRGB in [0, 1]; rounded to 8 bits here, because the saved file counts.
         small: the size of the twin, ``(h, w)``; by default its longer side is :data:`SMALL_PX`.
+        gray: whether networks see it without colours; figures of colour still see them.
         name: of the picture, for messages.
     """
 
-    def __init__(self, pixels: Tensor, *, small: tuple[int, int] | None = None, name: str = "") -> None:
-        self.name = name
+    def __init__(
+        self, pixels: Tensor, *, small: tuple[int, int] | None = None, gray: bool = False, name: str = ""
+    ) -> None:
+        self.name, self._gray = name, gray
         self.pixels = (pixels.clamp(0, 1) * 255).round() / 255
         height, width = pixels.shape[-2:]
         self._small = small or fit_size(height, width, SMALL_PX)
@@ -65,12 +68,17 @@ class View:
     @cached_property
     def luminance(self) -> Tensor:
         """``(h, w)`` in [0, 1], at full size."""
-        return _luminance(self.pixels)
+        return luminance(self.pixels)
+
+    @cached_property
+    def small_luminance(self) -> Tensor:
+        """``(h, w)`` in [0, 1], of the twin."""
+        return luminance(self.small)
 
     @cached_property
     def edges(self) -> Tensor:
         """``(h, w)``: Sobel magnitudes of the twin's luminance, blurred with σ = 2 px."""
-        gray = F.pad(_luminance(self.small)[None, None], (1, 1, 1, 1), mode="replicate")
+        gray = F.pad(self.small_luminance[None, None], (1, 1, 1, 1), mode="replicate")
         kernel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]).view(1, 1, 3, 3)
         magnitude = torch.hypot(F.conv2d(gray, kernel), F.conv2d(gray, kernel.mT))
         return blur(magnitude, _EDGE_BLUR_PX)[0, 0]
@@ -85,14 +93,14 @@ class View:
         """VGG-19's activations of the twin by layer, each ``(c, h, w)`` with a mean of about 1."""
         net = load_network(device=torch.device("cpu"), dtype=torch.float32).net
         with torch.inference_mode():
-            return {layer: found[0] for layer, found in activations(net, self.small, VGG_LAYERS).items()}
+            return {layer: found[0] for layer, found in activations(net, self._seen, VGG_LAYERS).items()}
 
     @cached_property
     def efficientnet(self) -> dict[str, Tensor]:
         """EfficientNet-Lite0's activations of the twin by stage, each ``(c, h, w)``; see :class:`EfficientNet`."""
         net: EfficientNet = load_efficientnet()
         with torch.inference_mode():
-            return {stage: found[0] for stage, found in net(self.small).items()}
+            return {stage: found[0] for stage, found in net(self._seen).items()}
 
     @cached_property
     def jpeg(self) -> View:
@@ -100,12 +108,24 @@ class View:
         data = encode(Picture(self.pixels[0]), ".jpg", quality=_JPEG_QUALITY)
         return self.with_pixels(read(Image.open(BytesIO(data))).pixels[None])
 
+    @cached_property
+    def shuffles(self) -> tuple[View, ...]:
+        """The twin's tiles in random order, three times: its texture without its objects."""
+        return tuple(self.with_pixels(shuffled(self.small, tile, seed)) for seed, tile in enumerate((32, 32, 48)))
+
     def with_pixels(self, pixels: Tensor) -> View:
         """A view of other pixels with a twin of the same size: how controls are made."""
-        return View(pixels, small=self._small, name=self.name)
+        return View(pixels, small=self._small, gray=self._gray, name=self.name)
+
+    @property
+    def _seen(self) -> Tensor:
+        """What networks see."""
+        return self.small_luminance.expand(1, 3, -1, -1) if self._gray else self.small
 
 
-def views(output: Picture, content: Picture, styles: Sequence[Picture], *, gray: bool = False) -> tuple[View, View, View]:
+def views(
+    output: Picture, content: Picture, styles: Sequence[Picture], *, gray: bool = False
+) -> tuple[View, View, View]:
     """The three views that metrics compare: output, content and style.
 
     Content is brought to the output's size. Several styles become one picture, side by side, so each counts by its
@@ -115,7 +135,7 @@ def views(output: Picture, content: Picture, styles: Sequence[Picture], *, gray:
         output: what is judged.
         content: what it was made from; another size is fine, another aspect ratio is not.
         styles: one or more pictures.
-        gray: whether all three lose their colours first: for outputs that keep the content's.
+        gray: whether networks see all three without colours: for outputs that keep the content's.
 
     Raises:
         InputError: there is no style, or the aspect ratios differ by more than 2 %.
@@ -140,11 +160,10 @@ def views(output: Picture, content: Picture, styles: Sequence[Picture], *, gray:
     small = fit_size(height, width, SMALL_PX)
     seen = resize(fill_transparent(content), height, width)
     drawn = _side_by_side([fill_transparent(style) for style in styles], max(height, width))
-    prepare = _gray if gray else lambda pixels: pixels
     return (
-        View(prepare(fill_transparent(output)), small=small, name=output.name),
-        View(prepare(seen), small=small, name=content.name),
-        View(prepare(drawn), name=" + ".join(style.name for style in styles)),
+        View(fill_transparent(output), small=small, gray=gray, name=output.name),
+        View(seen, small=small, gray=gray, name=content.name),
+        View(drawn, gray=gray, name=" + ".join(style.name for style in styles)),
     )
 
 
@@ -159,12 +178,24 @@ def blur(pixels: Tensor, sigma_px: float) -> Tensor:
     return F.conv2d(across, kernel.mT, groups=pixels.shape[1])
 
 
-def _luminance(pixels: Tensor) -> Tensor:
+def shuffled(pixels: Tensor, tile_px: int, seed: int) -> Tensor:
+    """The picture's square tiles in another order; what is left over at the right and below is dropped."""
+    tile_px = min(tile_px, *pixels.shape[-2:])
+    rows, columns = pixels.shape[-2] // tile_px, pixels.shape[-1] // tile_px
+    cut = pixels[..., : rows * tile_px, : columns * tile_px]
+    tiles = F.unfold(cut, tile_px, stride=tile_px)
+    order = torch.randperm(tiles.shape[-1], generator=torch.Generator().manual_seed(seed))
+    return F.fold(tiles[..., order], cut.shape[-2:], tile_px, stride=tile_px)
+
+
+def resized(plane: Tensor, size: Sequence[int]) -> Tensor:
+    """A plane ``(h, w)`` of any values, stretched to another size."""
+    return F.interpolate(plane[None, None], tuple(size), mode="bilinear", align_corners=False, antialias=True)[0, 0]
+
+
+def luminance(pixels: Tensor) -> Tensor:
+    """Luma ``(h, w)`` in [0, 1] of ``(1, 3, h, w)``."""
     return torch.einsum("c,bchw->hw", torch.tensor(_LUMINANCE), pixels)
-
-
-def _gray(pixels: Tensor) -> Tensor:
-    return _luminance(pixels).expand(1, 3, -1, -1)
 
 
 def _side_by_side(styles: Sequence[Tensor], longer_px: int) -> Tensor:

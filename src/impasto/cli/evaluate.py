@@ -1,0 +1,181 @@
+"""``impasto evaluate``: figures of an output, the gates' verdict, and the controls beside it; or of a whole set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from impasto.cli.arguments import Gates, Json, Quiet
+from impasto.cli.terminal import print_json, printable, result_console
+from impasto.errors import SettingsError
+
+if TYPE_CHECKING:
+    from impasto.evaluation.judge import Evaluation
+
+_STYLES: Final = {"ok": "green", "review": "yellow", "reject": "red"}
+
+_Output = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUTPUT", show_default=False, help="the picture to judge; a folder of them, or a manifest: a set"
+    ),
+]
+_Content = Annotated[
+    Path | None,
+    typer.Option(
+        "--content", metavar="FILE", show_default=False, help="what it was made from; by default as its recipe says"
+    ),
+]
+_Styles = Annotated[
+    list[Path] | None,
+    typer.Option("--style", metavar="FILE", show_default=False, help="a style it shall have; once per style"),
+]
+_Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        show_default=False,
+        help="of a set: CSV with the columns output, content, style; several styles with ; between them",
+    ),
+]
+_Inputs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--inputs", metavar="DIR", show_default=False, help="of a set: where contents and styles lie; once per folder"
+    ),
+]
+_Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric", metavar="NAME", show_default=False, help="a metric beyond the default ones, such as lpips"
+    ),
+]
+_Controls = Annotated[
+    bool, typer.Option("--controls", help="judge outputs that are known to be bad beside it: the scale of the figures")
+]
+_Colors = Annotated[
+    Literal["style", "content", "palette"] | None,
+    typer.Option("--colors", show_default=False, help="whose colours it shall have; by default as its recipe says"),
+]
+_Log = Annotated[
+    Path | None,
+    typer.Option(
+        "--log", metavar="FILE", show_default=False, help="append a row to this SQLite file, for impasto drift"
+    ),
+]
+_Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", show_default=False, help="of a set: write a page with every picture"),
+]
+
+
+def evaluate(
+    output: _Output,
+    *,
+    content: _Content = None,
+    style: _Styles = None,
+    manifest: _Manifest = None,
+    inputs: _Inputs = None,
+    metric: _Metrics = None,
+    controls: _Controls = False,
+    colors: _Colors = None,
+    gates: Gates = None,
+    log: _Log = None,
+    html: _Html = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Judge an output, or a set of them: how much style, how much content, what is broken.
+
+    [dim]impasto evaluate out.png --controls[/dim]
+
+    Exit codes: 0 ok, 3 a person should look, 4 reject; of a set, the worst.
+    """
+    from impasto import api
+
+    _check(output, content=content, style=style, manifest=manifest, inputs=inputs, html=html)
+    if output.is_dir() or manifest:
+        from impasto.cli.evaluate_set import evaluate_set
+
+        code = evaluate_set(
+            output,
+            manifest,
+            inputs or [],
+            gates=gates,
+            log=log,
+            html=html,
+            metrics=metric or [],
+            quiet=quiet,
+            json=json,
+        )
+        raise typer.Exit(code)
+    evaluation = api.evaluate(
+        output,
+        content=content,
+        style=style or None,
+        gates=gates,
+        metrics=metric or [],
+        controls=controls,
+        colors=colors,
+        log=log,
+    )
+    if json:
+        print_json({"output": str(output), **evaluation.to_dict()})
+    elif not quiet:
+        show(evaluation)
+    raise typer.Exit(api.EXIT_CODES[evaluation.verdict.outcome])
+
+
+def show(evaluation: "Evaluation") -> None:
+    """Print the verdict, every figure with its meaning, and the controls in columns beside it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from impasto import api
+
+    console = result_console()
+    flagged = {finding.metric: finding.outcome for finding in evaluation.verdict.findings}
+    console.print(Text.assemble("verdict  ", (evaluation.verdict.outcome, _STYLES[evaluation.verdict.outcome])))
+    for reason in evaluation.verdict.reasons:
+        console.print(Text(f"  {printable(reason)}"))
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="dim")
+    for title in ("metric", "output", *(name.replace("_", " ") for name in evaluation.controls)):
+        table.add_column(title, justify="left" if title == "metric" else "right")
+    if not evaluation.controls:
+        table.add_column("better")
+        table.add_column("meaning")
+    metrics = {metric.name: metric for metric in api.metrics()}
+    for name, value in evaluation.values.items():
+        row = [Text(name), Text(f"{value:.3f}", _STYLES[flagged.get(name, "ok")] if name in flagged else "")]
+        if not evaluation.controls:
+            row += [Text(metrics[name].better), Text(metrics[name].meaning)]
+        for control in evaluation.controls.values():
+            worse = {finding.metric: finding.outcome for finding in control.verdict.findings}
+            row.append(Text(f"{control.values[name]:.3f}", _STYLES[worse[name]] if name in worse else ""))
+        table.add_row(*row)
+    if evaluation.controls:
+        outcomes = [evaluation.verdict, *(control.verdict for control in evaluation.controls.values())]
+        table.add_row("verdict", *(Text(verdict.outcome, _STYLES[verdict.outcome]) for verdict in outcomes))
+    console.print(table)
+
+
+def _check(
+    output: Path,
+    *,
+    content: Path | None,
+    style: list[Path] | None,
+    manifest: Path | None,
+    inputs: list[Path] | None,
+    html: Path | None,
+) -> None:
+    """Refuse options that belong to a set where there is one output, and the other way round.
+
+    Raises:
+        SettingsError: they contradict each other.
+    """
+    if output.is_dir() or manifest:
+        if content or style:
+            raise SettingsError("--content and --style are of one output; for a set give --manifest or --inputs")
+    elif inputs or html:
+        raise SettingsError(f"--inputs and --html are for a set, but {str(output)!r} is no folder; leave them out")
