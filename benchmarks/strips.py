@@ -17,9 +17,24 @@ from PIL import Image
 from bench import free_pair
 from impasto.engines.optimize.plan import STRIP_MB
 from impasto.vgg import Passage, choose_precision, load_network
-from judge import seam_ratio
 from peers import run
 from sheet import table
+
+
+def seam_ratio(picture, borders_x, borders_y):
+    """Mean step across the borders of blocks ÷ mean of the steps one and two pixels beside them; 1: no seam.
+
+    Taken at full size. A border is the first column (x) or row (y) of the block behind it, at least 3 pixels from
+    the rim.
+    """
+    pixels = np.asarray(Image.open(picture).convert("RGB"), dtype=np.float64)
+    across, beside = [], []
+    for axis, borders in ((1, borders_x), (0, borders_y)):
+        steps = np.abs(np.diff(pixels, axis=axis))  # step i lies between pixels i and i + 1
+        for border in borders:
+            across.append(steps.take(border - 1, axis).mean())
+            beside.append(np.mean([steps.take(border - 1 + k, axis).mean() for k in (-2, -1, 1, 2)]))
+    return float(np.mean(across) / np.mean(beside))
 
 
 def borders(width, height):

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto.api import plan, read_recipe, rerun, stylize
+    from impasto.api import evaluate, plan, read_recipe, rerun, stylize
     from impasto.engines.base import Region, RunPlan, Stylization
     from impasto.errors import (
         DivergedError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UnreadableImageError,
         WeightsError,
     )
+    from impasto.evaluation.judge import Evaluation
     from impasto.images import Picture
     from impasto.progress import Cancelled, CancelToken, Progress
     from impasto.recipe import Recipe
@@ -36,6 +37,7 @@ __all__ = [
     "Cancelled",
     "DivergedError",
     "EngineError",
+    "Evaluation",
     "ImageTooSmallError",
     "ImpastoError",
     "InputError",
@@ -52,6 +54,7 @@ __all__ = [
     "Stylization",
     "UnreadableImageError",
     "WeightsError",
+    "evaluate",
     "plan",
     "read_recipe",
     "rerun",
@@ -59,8 +62,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "impasto.api": ("plan", "read_recipe", "rerun", "stylize"),
+    "impasto.api": ("evaluate", "plan", "read_recipe", "rerun", "stylize"),
     "impasto.engines.base": ("Region", "RunPlan", "Stylization"),
+    "impasto.evaluation.judge": ("Evaluation",),
     "impasto.images": ("Picture",),
     "impasto.progress": ("CancelToken", "Cancelled", "Progress"),
     "impasto.recipe": ("Recipe",),

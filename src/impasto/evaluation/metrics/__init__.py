@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from impasto.evaluation.adapters import ADAPTERS
 from impasto.evaluation.metric import Metric
 from impasto.evaluation.metrics import artefacts, color, content, style
 
@@ -240,12 +241,13 @@ METRICS: Final = (
     Metric(
         "seam_ratio",
         artefacts.seam_ratio,
-        "the strongest straight step across the whole picture",
-        better="near 1",
-        span="1 … ; about 1.2 without a seam",
+        "the strongest jump in tone along a straight line across the whole picture",
+        better="lower",
+        span="0 … ; 0.9 to 2.1 without a seam",
         backbone="none",
         cost="pixels",
         blind_to="seams that bend or end inside the picture",
         source="ours",
     ),
+    *ADAPTERS,
 )

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _EPSILON = 1e-6
 #: Steps across a border are compared with those of so many neighbours on each side.
-_SEAM_REACH = 4
+_SEAM_REACH = 6
+#: A seam is looked for in pieces of this length.
+_SEAM_PIECE_PX = 32
 
 
 def flatness(output: View, content: View, style: View) -> float:  # noqa: ARG001
@@ -58,21 +60,26 @@ def checkerboard(output: View, content: View, style: View) -> float:
 
 
 def seam_ratio(output: View, content: View, style: View) -> float:  # noqa: ARG001
-    """The strongest straight seam: the mean step across a whole row or column, over its neighbours' and the content's.
+    """The strongest straight seam: a jump in tone across a whole row or column, over those beside it and the content's.
 
-    It needs no knowledge of where tiles meet. 1.0 to 1.4 is what pictures have without any.
+    It needs no knowledge of where tiles meet. Steps are averaged with their sign over pieces of 32 px, so texture
+    averages out and an offset between tiles does not; three quarters of the pieces must have it. On 14 stylizations
+    without seams 0.9 to 2.1; with an offset of 0.05 at one column 1.6 to 6.0, median 2.8.
     """
     return max(_seam(output.luminance, content.luminance, axis) for axis in (0, 1))
 
 
 def step_ratio(luminance: Tensor, axis: int) -> Tensor:
-    """For every border between two rows (axis 0) or columns (1): the mean step across it, over its neighbours'."""
-    steps = luminance.diff(dim=axis).abs().mean(1 - axis)
+    """For every border between two rows (axis 0) or columns (1): its jump in tone over its neighbours'."""
+    steps = luminance.diff(dim=0) if axis == 0 else luminance.diff(dim=1).T  # (borders, along)
+    pieces = max(1, steps.shape[1] // _SEAM_PIECE_PX)
+    along = steps.shape[1] // pieces
+    jumps = steps[:, : pieces * along].unflatten(1, (pieces, along)).mean(2).abs()
     kernel = torch.ones(1, 1, 2 * _SEAM_REACH + 1)
     kernel[0, 0, _SEAM_REACH] = 0
-    padded = F.pad(steps[None, None], (_SEAM_REACH, _SEAM_REACH), mode="reflect")
-    beside = F.conv1d(padded, kernel / kernel.sum())[0, 0]
-    return steps / beside.clamp_min(1 / 255)
+    padded = F.pad(jumps.T[:, None], (_SEAM_REACH, _SEAM_REACH), mode="reflect")
+    beside = F.conv1d(padded, kernel / kernel.sum())[:, 0].T
+    return (jumps / beside.clamp_min(1 / 255)).quantile(0.25, dim=1)
 
 
 def _seam(output: Tensor, content: Tensor, axis: int) -> float:
