@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-#: Longer side of the twin that networks, edges and colours are read from: thresholds mean the same at every size.
+#: Longer side of the twin that networks, edges and colours are read from, so that thresholds mean the same at every
+#: size; a picture that is smaller is its own twin, unless it is tiny or very long.
 SMALL_PX: Final = 256
+#: Shorter side of a twin at least: the deepest layers need a few places each way.
+_TWIN_MIN_SIDE_PX: Final = 64
 #: Shorter sides below it leave a network nothing to see.
 MIN_SIDE_PX: Final = 32
 #: How far the aspect ratios of output and content may differ: a crop would read as content that was lost.
@@ -47,7 +50,7 @@ class View:
 
     Args:
         pixels: ``(1, 3, h, w)`` float32 sRGB in [0, 1]; rounded to 8 bits here, because the saved file counts.
-        small: the size of the twin, ``(h, w)``; by default its longer side is :data:`SMALL_PX`.
+        small: the size of the twin, ``(h, w)``; by default its longer side is at most :data:`SMALL_PX`.
         gray: whether networks see it without colours; figures of colour still see them.
         name: of the picture, for messages.
     """
@@ -58,7 +61,7 @@ class View:
         self.name, self._gray = name, gray
         self.pixels = (pixels.clamp(0, 1) * 255).round() / 255
         height, width = pixels.shape[-2:]
-        self._small = small or fit_size(height, width, SMALL_PX)
+        self._small = small or _twin_size(height, width)
 
     @cached_property
     def small(self) -> Tensor:
@@ -157,7 +160,7 @@ def views(
             f"{ASPECT_TOLERANCE:.0%} is allowed; give the content that the output was made from, cropped the same way"
         )
     height, width = output.height, output.width
-    small = fit_size(height, width, SMALL_PX)
+    small = _twin_size(height, width)
     seen = resize(fill_transparent(content), height, width)
     drawn = _side_by_side([fill_transparent(style) for style in styles], max(height, width))
     return (
@@ -196,6 +199,11 @@ def resized(plane: Tensor, size: Sequence[int]) -> Tensor:
 def luminance(pixels: Tensor) -> Tensor:
     """Luma ``(h, w)`` in [0, 1] of ``(1, 3, h, w)``."""
     return torch.einsum("c,bchw->hw", torch.tensor(_LUMINANCE), pixels)
+
+
+def _twin_size(height: int, width: int) -> tuple[int, int]:
+    longer, shorter = max(height, width), min(height, width)
+    return fit_size(height, width, max(min(SMALL_PX, longer), -(-_TWIN_MIN_SIDE_PX * longer // shorter)))
 
 
 def _side_by_side(styles: Sequence[Tensor], longer_px: int) -> Tensor:
