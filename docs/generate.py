@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the code: the command line's help and the table of settings.
+"""Writes the pages of docs/ that are made from the code: the command line's help, the settings, the metrics.
 
 python docs/generate.py          writes them
 python docs/generate.py --check  exits with 1 if they are out of date, naming the pages
@@ -11,9 +11,13 @@ from pathlib import Path
 # Before Typer and rich look at the terminal: the pages must not depend on whose terminal it is.
 os.environ.update(COLUMNS="100", TERMINAL_WIDTH="100", NO_COLOR="1", TERM="dumb")
 
+import typer
 from typer.testing import CliRunner
 
 from impasto.cli.main import app
+from impasto.evaluation.adapters.weights import FILES
+from impasto.evaluation.gates import Gates
+from impasto.evaluation.metrics import METRICS
 from impasto.settings import OptimizeSettings
 
 DOCS = Path(__file__).resolve().parent
@@ -23,11 +27,60 @@ NOTE = "<!-- made by docs/generate.py; change the code, then run `make docs` -->
 def cli_page() -> str:
     """Every command's help, as it prints."""
     parts = [NOTE, "# Command line\n"]
-    for command in ((), ("stylize",), ("plan",), ("info",), ("rerun",), ("doctor",)):
+    for command in _commands(typer.main.get_command(app)):
         result = CliRunner().invoke(app, [*command, "--help"], prog_name="impasto")
         lines = [line.rstrip() for line in result.output.strip("\n").splitlines()]
         parts.append(f"\n## impasto {' '.join(command)}".rstrip() + "\n\n```text\n" + "\n".join(lines) + "\n```\n")
     return "".join(parts)
+
+
+def _commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The command and everything below it, in the order of the help."""
+    below = getattr(command, "commands", {}).items()
+    return [path, *(one for name, child in below for one in _commands(child, (*path, name)))]
+
+
+def metrics_page() -> str:
+    """Every metric with how to read it, every threshold, and the weights that users may bring."""
+    rows = [
+        "| metric | says | better | range | reads | cost | blind to | source |",
+        "| - | - | - | - | - | - | - | - |",
+    ]
+    rows += [
+        f"| `{m.name}`{'' if m.default else ' *'} | {m.meaning} | {m.better} | {m.span} | {m.backbone} | {m.cost} | "
+        f"{m.blind_to} | {m.source} |"
+        for m in METRICS
+    ]
+    gates = ["| metric | review | reject | because |", "| - | - | - | - |"]
+    for name, rule in Gates.load().rules.items():
+        for sign, review, reject, says in (
+            ("<", rule.review_below, rule.reject_below, rule.below),
+            (">", rule.review_above, rule.reject_above, rule.above),
+        ):
+            if review is not None or reject is not None:
+                bounds = ("" if bound is None else f"{sign} {bound:g}" for bound in (review, reject))
+                gates.append(f"| `{name}` | {' | '.join(bounds)} | {says} |")
+    weights = ["| file | what | from | SHA-256 |", "| - | - | - | - |"]
+    weights += [
+        f"| `{file.file}` | {file.what} ({file.licence}) | {file.home} | {f'`{file.sha256[:16]}…`' if file.sha256 else 'not pinned'} |"
+        for file in FILES.values()
+    ]
+    return "".join(
+        [
+            NOTE,
+            "# Metrics and gates\n\n`impasto evaluate` computes those without a star. How far to trust each: "
+            "[evaluation.md](evaluation.md).\n\n",
+            "\n".join(rows),
+            "\n\n\\* needs weights that cannot be shipped.\n\n## Gates\n\n"
+            "Thresholds of `src/impasto/evaluation/gates.toml`; `--gates FILE` changes any of them, with the same "
+            "tables. Engines and outputs that keep the content's colours may have others there.\n\n",
+            "\n".join(gates),
+            "\n\n## Weights of your own\n\nPut the file into the folder that `IMPASTO_WEIGHTS` names, or where the "
+            "message says. Nothing is downloaded.\n\n",
+            "\n".join(weights),
+            "\n",
+        ]
+    )
 
 
 def settings_page() -> str:
@@ -62,7 +115,7 @@ def _allowed(schema: dict[str, object]) -> str:
 
 
 def main() -> int:
-    pages = {DOCS / "cli.md": cli_page(), DOCS / "settings.md": settings_page()}
+    pages = {DOCS / "cli.md": cli_page(), DOCS / "settings.md": settings_page(), DOCS / "metrics.md": metrics_page()}
     if "--check" not in sys.argv[1:]:
         for path, text in pages.items():
             path.write_text(text, encoding="utf-8")
