@@ -62,7 +62,7 @@ def metrics_page() -> str:
                 gates.append(f"| `{name}` | {' | '.join(bounds)} | {says} |")
     weights = ["| file | what | from | SHA-256 |", "| - | - | - | - |"]
     weights += [
-        f"| `{file.file}` | {file.what} ({file.licence}) | {file.home} | {f'`{file.sha256[:16]}…`' if file.sha256 else 'not pinned'} |"
+        f"| `{file.file}` | {file.what} ({file.licence}) | {file.home} | {(file.sha256 or 'not pinned')[:16]} |"
         for file in FILES.values()
     ]
     return "".join(
