@@ -4,11 +4,17 @@ It holds no times, dates, paths or names of users, so that making a picture agai
 that is passed on gives nothing away but what it was made of.
 """
 
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import InputError
+
+#: The trace has at most so many steps of a scale, and so many figures in all: about 40 kB of the 65 that JPEG holds.
+_TRACE_STEPS: Final = 64
+_TRACE_FIGURES: Final = 4000
 
 
 class _Part(BaseModel):
@@ -38,6 +44,23 @@ class Scale(_Part):
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     steps: int = Field(ge=0)
+
+
+class ScaleTrace(_Part):
+    """How the loss went at one scale: at every step, or at some evenly spread, the first and the last among them."""
+
+    scale_px: int = Field(ge=1, description="longer side of the picture")
+    steps: tuple[int, ...] = Field(description="which of the scale's steps, from 1")
+    terms: dict[str, tuple[float, ...]] = Field(
+        description="each weighted part of the loss at these steps, four digits of it"
+    )
+
+    @model_validator(mode="after")
+    def _as_many_figures_as_steps(self) -> Self:
+        for name, figures in self.terms.items():
+            if len(figures) != len(self.steps):
+                raise ValueError(f"the trace of {name!r} has {len(figures)} figures for {len(self.steps)} steps")
+        return self
 
 
 class Environment(_Part):
@@ -74,6 +97,14 @@ class Recipe(_Part):
     environment: Environment
     loss: float = Field(description="of the saved 8-bit picture at its full size")
     terms: dict[str, float] = Field(description="the weighted parts of the loss, by name")
+    trace: tuple[ScaleTrace, ...] = Field(
+        default=(), description="how the loss came there; empty in files made before it was kept"
+    )
+
+    @property
+    def all_styles(self) -> tuple[Source, ...]:
+        """Every style that went in: the picture's own, then those of regions."""
+        return (*self.styles, *(region.style for region in self.regions))
 
     def to_json(self) -> str:
         """One line of JSON: what is written into files."""
@@ -95,3 +126,35 @@ class Recipe(_Part):
                 f"the recipe inside the file cannot be read: {where}: {first['msg']}; "
                 "it was changed, or made by another version of impasto"
             ) from None
+
+
+def condense(points: Iterable[tuple[int, int, Mapping[str, float]]]) -> tuple[ScaleTrace, ...]:
+    """The trace of a run as recipes keep it: small enough for every kind of file, however long the run was.
+
+    Args:
+        points: longer side in pixels, step from 1, and weighted losses by term, in the order of the run.
+
+    Returns:
+        One entry for each scale. Empty if not even a step of each would fit, which takes hundreds of scales.
+
+    Example:
+        >>> condense([(64, 1, {"tv": 0.123456}), (64, 2, {"tv": 0.1})])[0].terms
+        {'tv': (0.1235, 0.1)}
+    """
+    scales = [(scale_px, list(of_scale)) for scale_px, of_scale in groupby(points, key=lambda point: point[0])]
+    columns = sum(1 + len(of_scale[0][2]) for _, of_scale in scales)
+    room = min(_TRACE_STEPS, _TRACE_FIGURES // max(1, columns))
+    if not room:
+        return ()
+    return tuple(_condense_scale(scale_px, of_scale, room) for scale_px, of_scale in scales)
+
+
+def _condense_scale(scale_px: int, points: list[tuple[int, int, Mapping[str, float]]], room: int) -> ScaleTrace:
+    """At most ``room`` steps of one scale."""
+    count, last = min(room, len(points)), len(points) - 1
+    kept = [points[round(index * last / (count - 1)) if count > 1 else last] for index in range(count)]
+    return ScaleTrace(
+        scale_px=scale_px,
+        steps=tuple(step for _, step, _ in kept),
+        terms={name: tuple(float(f"{terms[name]:.4g}") for _, _, terms in kept) for name in points[0][2]},
+    )

@@ -26,6 +26,18 @@ def test_recipe_names_what_went_in(quick, content, style, tmp_path) -> None:
     assert len(recipe.weights.sha256) == 64
 
 
+def test_recipe_holds_the_loss_by_term_at_every_step_of_a_short_run(quick, content, style) -> None:
+    result = quick(content, style)
+    told = [(scale.scale_px, step) for scale in result.recipe.trace for step in scale.steps]
+    assert told == [(point.scale_px, point.step) for point in result.trace]
+    figures = [
+        {name: values[index] for name, values in scale.terms.items()}
+        for scale in result.recipe.trace
+        for index in range(len(scale.steps))
+    ]
+    assert figures == [pytest.approx(dict(point.terms), rel=1e-3) for point in result.trace]
+
+
 def test_recipe_survives_json(quick, content, style) -> None:
     recipe = quick(content, style, init="noise", seed=2**63 - 1, content_weight=1 / 3).recipe
     text = recipe.to_json()

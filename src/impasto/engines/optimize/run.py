@@ -27,7 +27,7 @@ from impasto.engines.optimize.plan import (
 from impasto.engines.optimize.solvers import BoxAdam, BoxLBFGS, Evaluate, Solver
 from impasto.images import Picture, fill_transparent, resize
 from impasto.progress import CancelToken, OnProgress, Progress
-from impasto.recipe import Recipe, Scale
+from impasto.recipe import Recipe, Scale, condense
 from impasto.settings import OptimizeSettings
 from impasto.vgg import LoadedNetwork, Precision
 from impasto.vgg.precision import peak_memory_mb
@@ -139,7 +139,12 @@ class Run:
             self._workdir.clear()
         self._timings["total"] = time.perf_counter() - self._started
         recipe = self._recipe.model_copy(
-            update={"scales": tuple(self._executed), "loss": loss, "terms": dict(objective.terms)}
+            update={
+                "scales": tuple(self._executed),
+                "loss": loss,
+                "terms": dict(objective.terms),
+                "trace": condense((point.scale_px, point.step, point.terms) for point in self._trace),
+            }
         )
         return Stylization(
             picture=replace(self._job.content.with_pixels(saved[0].cpu()), bit_depth=self._job.settings.bit_depth),

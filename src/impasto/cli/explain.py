@@ -1,0 +1,64 @@
+"""``impasto explain``: one page about a picture: what went in, what the method did, where it shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impasto.cli.arguments import OUTPUT_PANEL, Json, Painted, Quiet
+from impasto.cli.terminal import print_json, printable, say
+
+_Content = Annotated[
+    Path | None,
+    typer.Option("--content", metavar="FILE", show_default=False, help="where the content lies"),
+]
+_Styles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--style", metavar="FILE", show_default=False, help="where a style lies; once per style, in any order"
+    ),
+]
+_Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="where the page goes; by default FILE's name with .html",
+    ),
+]
+
+
+def explain(
+    file: Painted,
+    *,
+    content: _Content = None,
+    style: _Styles = None,
+    output: _Output = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Explain a picture on one page: what went in, what was done, and where style and content show.
+
+    The inputs are looked for by name and SHA-256 in FILE's folder and in the working directory.
+    The page is one HTML file that needs nothing else and asks nobody.
+    """
+    from impasto import api
+
+    explanation = api.explain(file, content=content, style=style or ())
+    page = explanation.save(output or file.with_suffix(".html"))
+    if not quiet:
+        for sentence in explanation.missing:
+            say(printable(sentence))
+        say(f"written: {printable(str(page))}")
+    if json:
+        found = explanation.evaluation
+        print_json(
+            {
+                "page": str(page),
+                "missing": list(explanation.missing),
+                "evaluation": found.to_dict() if found else None,
+            }
+        )
