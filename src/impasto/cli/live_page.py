@@ -11,16 +11,13 @@ import logging
 import mimetypes
 import secrets
 import shutil
-import sys
 import threading
 from base64 import b64encode
 from contextlib import closing
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
-from socketserver import TCPServer
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from impasto.cli.local_server import LocalHandler, LocalServer
 from impasto.cli.preview import MIN_PAUSE_S, Pace
 from impasto.cli.terminal import one_line, say
 from impasto.errors import ImpastoError
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("impasto")
 
-_ADDRESS: Final = "127.0.0.1"
-
 #: Longer side of the pictures on the page, pixels; a finer one would not show beside another.
 _LONGER_SIDE_PX: Final = 1024
 
@@ -46,13 +41,6 @@ _CURVE_POINTS: Final = 300
 
 #: How long the end of a run waits for its pages to get the final picture.
 _FAREWELL_S: Final = 2.0
-
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class LivePage:
@@ -86,7 +74,7 @@ class LivePage:
     @property
     def address(self) -> str | None:
         """Where the page is; None if it could not be served."""
-        return f"http://{_ADDRESS}:{self._server.server_port}" if self._server else None
+        return self._server.address if self._server else None
 
     def __enter__(self) -> Self:
         try:
@@ -94,9 +82,7 @@ class LivePage:
         except OSError as error:
             self.warn(error)
         else:
-            # Waiting in short turns, so that the end of a run does not wait for the server.
-            turns = {"poll_interval": 0.1}
-            threading.Thread(target=self._server.serve_forever, kwargs=turns, daemon=True).start()
+            self._server.start()
             say(f"watch it at {self.address}")
         return self
 
@@ -132,8 +118,7 @@ class LivePage:
             self._tell(None)
             self._changed.wait_for(lambda: not self._watchers, _FAREWELL_S)
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
 
     def stop(self) -> None:
         """End the run and keep its picture."""
@@ -142,11 +127,6 @@ class LivePage:
     def cancel(self) -> None:
         """End the run and drop its picture."""
         self._token.cancel()
-
-    def html(self, nonce: str) -> bytes:
-        """The page, whose own script and style carry the nonce."""
-        text = files("impasto.cli").joinpath("live.html").read_text("utf-8")
-        return text.replace("{{nonce}}", nonce).replace("{{secret}}", self.secret).encode()
 
     def events(self) -> Generator[bytes]:
         """Server-sent events until the run is over: ``picture``, a JPEG in base64, and ``state``, a JSON object."""
@@ -226,50 +206,33 @@ def _curve(losses: list[tuple[int, float]]) -> list[tuple[int, int, float]]:
     return [(index + 1, *losses[index]) for index in range(first, len(losses), stride)]
 
 
-class _Server(ThreadingHTTPServer):
-    """Listens on the loopback interface only, at a port that the system chooses."""
-
-    daemon_threads = True
+class _Server(LocalServer):
+    """Serves one run."""
 
     def __init__(self, page: LivePage) -> None:
         self.page = page
-        super().__init__((_ADDRESS, 0), _Handler)
+        super().__init__(_Handler, page.secret)
 
-    def server_bind(self) -> None:
-        """Bind without asking the network for this machine's name, as HTTPServer does: that can take seconds."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = _ADDRESS, self.server_address[1]
-
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
-        """A client that has gone is no error; anything else is worth one warning."""
-        error = sys.exception()
-        if error and not isinstance(error, (ConnectionError, TimeoutError)):
-            self.page.warn(error)
+    def warn(self, error: BaseException) -> None:
+        """One warning, and the run goes on."""
+        self.page.warn(error)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     """Answers one request."""
 
     server: _Server
-    timeout = 10.0  # seconds; a client that does not read any more is left
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 — http.server's name
         """The page, the content, or the events."""
         page = self.server.page
-        match self._path():
+        match self.asked_path():
             case "/":
-                nonce = secrets.token_urlsafe(16)
-                policy = (
-                    f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-                    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-                    "frame-ancestors 'none'"
-                )
-                self._begin(HTTPStatus.OK, "text/html; charset=utf-8", {"Content-Security-Policy": policy})
-                self.wfile.write(page.html(nonce))
+                self.send_page("live.html")
             case "/content":
                 self._send_content(page.content)
             case "/events":
-                self._begin(HTTPStatus.OK, "text/event-stream")
+                self.begin(HTTPStatus.OK, "text/event-stream")
                 with closing(page.events()) as events:
                     for event in events:
                         self.wfile.write(event)
@@ -287,54 +250,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with file:
             kind = mimetypes.guess_type(content.name)[0] or ""
-            self._begin(HTTPStatus.OK, kind if kind.startswith("image/") else "application/octet-stream")
+            self.begin(HTTPStatus.OK, kind if kind.startswith("image/") else "application/octet-stream")
             shutil.copyfileobj(file, self.wfile)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 — http.server's name
         """Stop or cancel the run; the token proves that the page itself asks."""
         page = self.server.page
-        path = self._path()
+        path = self.asked_path()
         if path is None:
             return
         action = {"/stop": page.stop, "/cancel": page.cancel}.get(path)
         if action is None:
             self.send_error(HTTPStatus.NOT_FOUND)
-        elif not secrets.compare_digest(self.headers.get("X-Impasto-Token", "").encode(), page.secret.encode()):
-            self.send_error(HTTPStatus.FORBIDDEN, explain="the token is missing or not this page's")
-        else:
+        elif self.has_token():
             action()
-            self._begin(HTTPStatus.NO_CONTENT)
-
-    def _path(self) -> str | None:
-        """The path asked for; None, and an answer, if the request came by another name than this machine's own.
-
-        A name that some page in the user's browser has made to point here must not read from us (DNS rebinding).
-        """
-        port = self.server.server_port
-        if self.headers.get("Host") not in (f"{_ADDRESS}:{port}", f"localhost:{port}"):
-            self.send_error(HTTPStatus.FORBIDDEN, explain="the Host header does not name this page")
-            return None
-        return self.path.partition("?")[0]
-
-    def _begin(self, code: int, kind: str | None = None, headers: dict[str, str] | None = None) -> None:
-        """Send everything before the body."""
-        self.send_response(code)
-        kinds = {"Content-Type": kind} if kind else {}
-        for name, value in (
-            {"Content-Security-Policy": "default-src 'none'"} | _HEADERS | kinds | (headers or {})
-        ).items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer with a line of text instead of a page."""
-        phrase = message or HTTPStatus(code).phrase
-        self._begin(code, "text/plain; charset=utf-8")
-        self.wfile.write(f"{code} {phrase}{': ' if explain else ''}{explain or ''}\n".encode())
-
-    def version_string(self) -> str:
-        """What the Server header says."""
-        return "impasto"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: requests are no news for the terminal."""
+            self.begin(HTTPStatus.NO_CONTENT)
