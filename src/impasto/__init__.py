@@ -11,7 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto.api import evaluate, plan, read_recipe, rerun, stylize
+    from impasto.api import (
+        check_golden,
+        compare,
+        evaluate,
+        evaluate_set,
+        explain,
+        plan,
+        read_recipe,
+        record_golden,
+        rerun,
+        stylize,
+        sweep,
+    )
     from impasto.engines.base import Region, RunPlan, Stylization
     from impasto.errors import (
         DivergedError,
@@ -54,15 +66,33 @@ __all__ = [
     "Stylization",
     "UnreadableImageError",
     "WeightsError",
+    "check_golden",
+    "compare",
     "evaluate",
+    "evaluate_set",
+    "explain",
     "plan",
     "read_recipe",
+    "record_golden",
     "rerun",
     "stylize",
+    "sweep",
 ]
 
 _HOMES = {
-    "impasto.api": ("evaluate", "plan", "read_recipe", "rerun", "stylize"),
+    "impasto.api": (
+        "check_golden",
+        "compare",
+        "evaluate",
+        "evaluate_set",
+        "explain",
+        "plan",
+        "read_recipe",
+        "record_golden",
+        "rerun",
+        "stylize",
+        "sweep",
+    ),
     "impasto.engines.base": ("Region", "RunPlan", "Stylization"),
     "impasto.evaluation.judge": ("Evaluation",),
     "impasto.images": ("Picture",),

@@ -102,10 +102,11 @@ def evaluate(
             output,
             manifest,
             inputs or [],
+            metrics=metric or [],
+            controls=controls,
             gates=gates,
             log=log,
             html=html,
-            metrics=metric or [],
             quiet=quiet,
             json=json,
         )

@@ -11,12 +11,18 @@ from typing import Annotated
 
 import typer
 
+from impasto.cli.compare import compare
 from impasto.cli.doctor import doctor
+from impasto.cli.drift import drift
 from impasto.cli.evaluate import evaluate
+from impasto.cli.explain import explain
+from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
+from impasto.cli.study import study_app
 from impasto.cli.stylize import stylize
+from impasto.cli.sweep import sweep
 from impasto.cli.terminal import one_line, say, warnings_on_stderr
 from impasto.errors import ImpastoError
 
@@ -38,8 +44,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, plan, info, rerun, evaluate, doctor):
+for verb in (stylize, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, doctor):
     app.command()(verb)
+app.add_typer(study_app, name="study")
 
 
 def _show_version(wanted: bool) -> None:

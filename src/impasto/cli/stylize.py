@@ -139,6 +139,10 @@ def stylize(
 
     if gates and not gate:
         raise SettingsError("--gates changes the thresholds of --gate; give --gate too")
+    if gates:
+        from impasto import api
+
+        api.Gates.load(gates)  # what is wrong with them is said before the run
     stylization = run(compute)
     evaluation = _judged(output, asked, stylization, gates, quiet=quiet) if gate else None
     if json:

@@ -43,7 +43,7 @@ def as_style(trio):
 def test_every_metric_of_the_content_itself_says_so(as_content) -> None:
     exact = {
         "style_gain": 0, "style_gain_efficientnet": 0, "style_gain_kept": 1, "style_distance": 1, "edge_style": 0,
-        "content_distance": 0, "self_similarity": 0, "structure": 1, "edge_content": 1, "ssim": 1, "ms_ssim": 1,
+        "content_distance": 0, "self_similarity": 0, "recognition": 1, "structure": 1, "edge_content": 1, "ssim": 1, "ms_ssim": 1,
         "visible_change": 0, "color_kept": 0, "color_cast": 0, "clipping": 0,
     }  # fmt: skip
     assert {name: as_content[name] for name in exact} == pytest.approx(exact, abs=2e-3)
@@ -56,6 +56,7 @@ def test_a_copy_of_the_style_has_its_style_and_nothing_of_the_content(as_style) 
     assert as_style["leak"] > 0.5
     assert as_style["style_distance"] < 0.3
     assert as_style["edge_content"] < 0.3
+    assert as_style["recognition"] < 0.25
     assert as_style["structure"] < 0.5
     assert as_style["color_histogram"] < 0.2
 
@@ -75,6 +76,7 @@ def test_wrong_style_is_far_from_the_true_one(trio) -> None:
         ("cast", "color_cast", True),
         ("flat", "flatness", False),
         ("flat", "edge_content", False),
+        ("flat", "recognition", False),
     ],
 )
 def test_damage_moves_the_metric_that_is_made_for_it(trio, damage: str, metric: str, rises: bool) -> None:

@@ -79,7 +79,8 @@ def step_ratio(luminance: Tensor, axis: int) -> Tensor:
     kernel[0, 0, _SEAM_REACH] = 0
     padded = F.pad(jumps.T[:, None], (_SEAM_REACH, _SEAM_REACH), mode="reflect")
     beside = F.conv1d(padded, kernel / kernel.sum())[:, 0].T
-    return (jumps / beside.clamp_min(1 / 255)).quantile(0.25, dim=1)
+    found: Tensor = (jumps / beside.clamp_min(1 / 255)).quantile(0.25, dim=1)
+    return found
 
 
 def _seam(output: Tensor, content: Tensor, axis: int) -> float:

@@ -14,13 +14,32 @@ from impasto.evaluation.metrics.style import correlation
 if TYPE_CHECKING:
     from impasto.evaluation.view import View
 
+#: A place every 16 and every 32 px of the twin.
+_RECOGNITION_STAGES = ("stage5", "stage7")
 _LPIPS_LAYERS = ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_2")
-_SELF_SIMILARITY_LAYER = "relu4_1"
+_SELF_SIMILARITY_LAYER = "relu5_1"
 _STRUCTURE_LAYER = "relu4_4"
 #: Exponents of the five scales of MS-SSIM, finest first.
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 #: Gaussian window of σ = 1.5 px, as in the papers.
 _SSIM_WINDOW_PX = 11
+
+
+def recognition(output: View, content: View, style: View) -> float:  # noqa: ARG001
+    """Whether the same things are seen at the same places, however they are drawn: 1 the same, 0 nothing in common.
+
+    The mean over two stages of EfficientNet-Lite0 and all places of the cosine between the activations of output and
+    content, each picture's less its own mean: what a style adds everywhere does not count.
+
+    Chosen among some 60 candidates by 307 preferences of one rater between outputs of the same content and style
+    (docs/evaluation.md): it orders 92 % of them alike, and 97 % of those where contours are drawn anew rather than
+    lost, of which correlation of edges gets 19 %.
+    """
+    alike = [
+        (_directions(output.efficientnet[stage]) * _directions(content.efficientnet[stage])).sum(0).mean()
+        for stage in _RECOGNITION_STAGES
+    ]
+    return max(0.0, float(torch.stack(alike).mean()))
 
 
 def content_distance(output: View, content: View, style: View) -> float:  # noqa: ARG001
@@ -39,12 +58,13 @@ def content_distance(output: View, content: View, style: View) -> float:  # noqa
 
 
 def self_similarity(output: View, content: View, style: View) -> float:  # noqa: ARG001
-    """How far apart the two tables of "which places look alike" are, relu4_1: 0 the same, up to 2.
+    """How far apart the two tables of "which places look alike" are, relu5_1: 0 the same, up to 2.
 
     Source:
         Kolkin, Salavon, Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and Self-Similarity", CVPR 2019,
         eq. 4: cosine distances between all places, each row divided by its sum, L1; here summed over a row and
-        averaged over rows, so that the number of places does not matter.
+        averaged over rows, so that the number of places does not matter, and on one layer: on relu4_1 it agreed less
+        with people (0.73 of preferences instead of 0.84).
     """
     tables = []
     for view in (output, content):
@@ -108,8 +128,13 @@ def _unit(features: Tensor) -> Tensor:
     return F.normalize(features, dim=0)
 
 
+def _directions(features: Tensor) -> Tensor:
+    """Unit vectors at every place of ``(c, h, w)``, less their picture's mean; 0 where there is nothing."""
+    return _unit(features - features.mean((1, 2), keepdim=True))
+
+
 def _similarities(features: Tensor) -> Tensor:
     """Cosines between all pairs of places, activations centred on their mean."""
-    columns = _unit(features - features.mean((1, 2), keepdim=True)).flatten(1)
+    columns = _directions(features).flatten(1)
     above = torch.triu_indices(columns.shape[1], columns.shape[1], 1)
     return (columns.T @ columns)[above[0], above[1]]
