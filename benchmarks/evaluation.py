@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import torch
 from scipy.stats import spearmanr
 
@@ -30,6 +31,7 @@ from impasto.vgg import activations, load_network
 from sheet import ROOT, table
 
 PAGE = ROOT / "docs" / "evaluation.md"
+VOTES = ROOT / "benchmarks" / "content_votes.json"
 PAIRS_A_CONTENT, STRENGTHS = 3, (0, 0.25, 0.5, 0.75, 1)
 ATTACK_STEPS, ATTACK_BOUND = 100, 4 / 255
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -127,6 +129,44 @@ def measure(contents, styles, work):
     keep({"id": f"time {time.time():.0f}", "kind": "time", "seconds": seconds})
 
 
+def agreement():
+    """How often each content metric orders two outputs of one pair as a rater did: `content_votes.json`."""
+    votes = json.loads(VOTES.read_text("utf-8"))
+    preferences, pictures = votes["preferences"], votes["pictures"]
+
+    def share(metric, chosen):
+        sign = -1 if metric in ("content_distance", "self_similarity") else 1
+        pairs = {}
+        for one in chosen:
+            better, worse = (pictures[f"{one['pair']}--{one[side]}"][metric] for side in ("better", "worse"))
+            pairs.setdefault(one["pair"], []).append(sign * better > sign * worse)
+        rng = np.random.default_rng(0)
+        answers = list(pairs.values())
+        drawn = [
+            np.mean(np.concatenate([answers[i] for i in rng.integers(len(answers), size=len(answers))]))
+            for _ in range(2000)
+        ]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return f"{np.mean(np.concatenate(answers)):.2f} [{low:.2f}, {high:.2f}]"
+
+    def is_gram(variant):
+        return variant.startswith("gram")
+
+    redrawn = [one for one in preferences if is_gram(one["worse"]) and not is_gram(one["better"])]
+    in_place = [one for one in preferences if is_gram(one["better"]) and not is_gram(one["worse"])]
+    lines = [
+        {
+            "metric": metric,
+            f"all {len(preferences)}": share(metric, preferences),
+            f"redrawn preferred to Gram ({len(redrawn)})": share(metric, redrawn),
+            f"Gram preferred ({len(in_place)})": share(metric, in_place),
+        }
+        for metric in next(iter(pictures.values()))
+        if metric != "sha256"
+    ]
+    return table(lines)
+
+
 def outcomes(rows, gates):
     counted = Counter(gates.judge(row).outcome for row in rows)
     return {
@@ -185,6 +225,7 @@ def tables(rows):
             }
             lines.append({"output": name, **outcomes(values, gates), **gains})
         found["attack"] = f"{len(attacks)} pairs at 256 px.\n\n{table(lines)}"
+    found["agreement"] = agreement()
     times = [row["seconds"] for row in rows if row["kind"] == "time"]
     if times:
         first, again, controls = times[-1]
