@@ -10,8 +10,8 @@ from subprocess import CompletedProcess
 import pytest
 from PIL import Image
 
-from impasto.api.compare import compare_sets
-from impasto.api.evaluate_set import Judged, SetEvaluation
+from impasto.api.comparisons import compare_sets
+from impasto.api.sets import Judged, SetEvaluation
 from impasto.errors import InputError, SettingsError
 from impasto.evaluation.gates import Verdict
 from impasto.evaluation.judge import Evaluation

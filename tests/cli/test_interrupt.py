@@ -101,10 +101,10 @@ def test_second_ctrl_c_ends_at_once_and_removes_the_preview(tmp_path: Path) -> N
     program = """
 import os, signal, sys, time
 from pathlib import Path
-from impasto.cli.run import _signals
+from impasto.cli.run import handle_signals
 from impasto.progress import CancelToken
 token = CancelToken()
-with _signals(token, keep=True, leftover=Path("left.preview.png")):
+with handle_signals(token, keep=True, leftover=Path("left.preview.png")):
     os.kill(os.getpid(), signal.SIGINT)
     assert token.stopped
     os.kill(os.getpid(), signal.SIGINT)

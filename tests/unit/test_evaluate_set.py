@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import impasto
-from impasto.api.evaluate_set import MAIN_METRICS, evaluate_set
+from impasto.api.sets import MAIN_METRICS, evaluate_set
 from impasto.errors import InputError, SettingsError
 from impasto.evaluation.quality_log import QualityLog
 

@@ -1,18 +1,26 @@
-"""The calls behind every door: the command line, and later the service and the agents' tools, use nothing else."""
+"""The calls behind every door: the command line, and later the service and the agents' tools, use nothing else.
 
-from impasto.api.compare import compare
+What judges many pictures or writes pages is loaded when it is first asked for: it brings plots and statistics along.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from impasto.api.evaluate import evaluate
-from impasto.api.evaluate_set import MAIN_METRICS, evaluate_set
-from impasto.api.explain import explain
-from impasto.api.golden import check_golden, record_golden
 from impasto.api.stylize import plan, read_recipe, rerun, stylize
-from impasto.api.sweep import sweep
 from impasto.diagnostics import diagnose
 from impasto.evaluation.gates import EXIT_CODES, Gates, colors_of
-from impasto.evaluation.manifest import Problem
 from impasto.evaluation.metric import Metric, installed_metrics
 from impasto.images import check_destination, read
 from impasto.vgg.precision import reuse_memory
+
+if TYPE_CHECKING:
+    from impasto.api.comparisons import compare
+    from impasto.api.explanations import explain
+    from impasto.api.golden import check_golden, record_golden
+    from impasto.api.sets import MAIN_METRICS, evaluate_set
+    from impasto.api.sweeps import sweep
+    from impasto.evaluation.manifest import Problem
 
 __all__ = [
     "EXIT_CODES",
@@ -37,6 +45,23 @@ __all__ = [
     "stylize",
     "sweep",
 ]
+
+_HOMES: Final = {
+    "MAIN_METRICS": "impasto.api.sets",
+    "Problem": "impasto.evaluation.manifest",
+    "check_golden": "impasto.api.golden",
+    "compare": "impasto.api.comparisons",
+    "evaluate_set": "impasto.api.sets",
+    "explain": "impasto.api.explanations",
+    "record_golden": "impasto.api.golden",
+    "sweep": "impasto.api.sweeps",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'impasto.api' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def metrics() -> tuple[Metric, ...]:

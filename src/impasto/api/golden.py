@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -17,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.api.evaluate import evaluate
 from impasto.api.stylize import read_recipe, rerun
-from impasto.errors import ImpastoError, InputError, OutputError
+from impasto.errors import ImpastoError, InputError
 from impasto.evaluation.manifest import pictures_in
 from impasto.images import encode, read_metadata
 from impasto.inputs import RecipeFiles
 from impasto.recipe import Environment  # noqa: TC001 — pydantic reads the annotations
+from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -172,7 +172,7 @@ def record_golden(folder: str | os.PathLike[str]) -> Golden:
     metrics = dict.fromkeys(metric for output in outputs.values() for metric in output.values)
     tolerances = {metric: kept.get(metric, TOLERANCES.get(metric, OTHER_TOLERANCE)) for metric in metrics}
     golden = Golden(tolerances=tolerances, outputs=outputs)
-    _write(golden.model_dump_json(indent=2) + "\n", place / GOLDEN_FILE)
+    write_whole(place / GOLDEN_FILE, (golden.model_dump_json(indent=2) + "\n").encode())
     return golden
 
 
@@ -281,25 +281,6 @@ def _read(folder: Path) -> Golden:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         raise InputError(f"{str(path)!r} is no golden set: {where}: {first['msg']}; record it again") from None
-
-
-def _write(text: str, path: Path) -> None:
-    """Replace the file, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    temporary = path.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            temporary.write_text(text, "utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {str(path)!r}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
 
 
 def _sha256(path: Path) -> str:

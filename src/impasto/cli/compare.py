@@ -12,8 +12,8 @@ from impasto.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from impasto.api.compare import Comparison
-    from impasto.api.evaluate_set import Judged
+    from impasto.api.comparisons import Comparison
+    from impasto.api.sets import Judged
     from impasto.evaluation.manifest import Problem
 
 _STYLES: Final = {"better": "green", "worse": "red", "equivalent": "green"}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from impasto.api.evaluate_set import Judged, SetEvaluation
+    from impasto.api.sets import Judged, SetEvaluation
     from impasto.evaluation.manifest import Problem
 
 

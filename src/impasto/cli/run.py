@@ -62,7 +62,7 @@ class Run:
         live = self._live(token)
         preview = Preview(self.output, self.save_every) if self.save_every else None
         leftover = preview.path if preview else None
-        with _signals(token, keep=self.keep_on_interrupt, leftover=leftover) as signals:
+        with handle_signals(token, keep=self.keep_on_interrupt, leftover=leftover) as signals:
             try:
                 with preview or nullcontext():
                     stylization = self._computed(compute, token, preview, live)
@@ -125,7 +125,7 @@ class Run:
 
 
 @contextmanager
-def _signals(token: CancelToken, *, keep: bool, leftover: Path | None) -> Iterator[list[int]]:
+def handle_signals(token: CancelToken, *, keep: bool, leftover: Path | None) -> Iterator[list[int]]:
     """Turn the first Ctrl-C or SIGTERM into a request to the run, and a second one into an end at once.
 
     Gives the list of the signals that came.

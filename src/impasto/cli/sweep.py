@@ -8,7 +8,7 @@ import typer
 from impasto.cli.arguments import OUTPUT_PANEL, Content, Gates, Json, Quiet
 from impasto.cli.options import given_settings, with_settings
 from impasto.cli.progress import progress_on_stderr
-from impasto.cli.run import _signals
+from impasto.cli.run import handle_signals
 from impasto.cli.terminal import print_json, printable, result_console, say, warnings_so_far
 from impasto.errors import SettingsError
 from impasto.progress import Cancelled, CancelToken
@@ -17,7 +17,7 @@ from impasto.settings import OptimizeSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from impasto.api.sweep import Cell, Sweep
+    from impasto.api.sweeps import Cell, Sweep
 
 _Styles = Annotated[
     list[Path],
@@ -80,7 +80,7 @@ def sweep(
         if not quiet:
             say(printable(f"  {_outcome(cell)}"))
 
-    with _signals(token, keep=False, leftover=None) as signals:
+    with handle_signals(token, keep=False, leftover=None) as signals:
         try:
             with progress_on_stderr(quiet=quiet, token=token) as on_progress:
                 from impasto import api

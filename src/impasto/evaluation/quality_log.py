@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import secrets
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from impasto.errors import InputError, MissingExtraError, OutputError
+from impasto.whole import replacing
 
 if TYPE_CHECKING:
     import os
@@ -238,17 +238,8 @@ class QualityLog:
         if target.suffix not in {".csv", ".parquet"}:
             raise OutputError(f"{str(path)!r} cannot be exported; end its name in .csv or .parquet")
         table = _table(self.rows())
-        temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-        try:
-            try:
-                (_write_csv if target.suffix == ".csv" else _write_parquet)(table, temporary)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {str(path)!r}: {error.strerror or error}; free some space or choose another folder"
-            ) from error
+        with replacing(target) as temporary:
+            (_write_csv if target.suffix == ".csv" else _write_parquet)(table, temporary)
         return target
 
     def _open(self, mode: Literal["append", "read"]) -> None:

@@ -4,7 +4,6 @@ Every output carries an sRGB profile, and the same picture gives the same bytes 
 """
 
 import os
-import secrets
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from impasto.images.deep import encode_deep, require_pyvips
 from impasto.images.metadata import PNG_KEYWORD, check_metadata, xmp_packet
 from impasto.images.picture import Picture
 from impasto.images.source import file_path
+from impasto.whole import write_whole
 
 _FORMATS = {
     ".avif": "AVIF",
@@ -95,25 +95,7 @@ def write(
     """
     target = _checked_target(path, bit_depth)
     data = encode(picture, file_path(path).suffix, metadata=metadata, quality=quality, bit_depth=bit_depth)
-    # Its name is short because the destination's may already be as long as the system allows. Opened like any
-    # new file, not by tempfile, so that the permissions follow the user's umask.
-    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if target.exists():
-                temporary.chmod(target.stat().st_mode & 0o7777)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {str(path)!r} ({len(data)} bytes): {error.strerror or error}; nothing was "
-            "changed; free some space or choose another folder"
-        ) from error
+    write_whole(target, data)
     return file_path(path)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from impasto.evaluation.metrics.style import correlation
 
@@ -120,6 +119,9 @@ def ms_ssim(output: View, content: View, style: View) -> float:  # noqa: ARG001
 
 def _ssim(a: Tensor, b: Tensor) -> tuple[float, float]:
     """SSIM, and its part that compares contrast and structure."""
+    # Takes a second to import: whoever only paints does not wait for it.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     whole, contrast = structural_similarity_index_measure(a, b, data_range=1.0, return_contrast_sensitivity=True)
     return float(whole), float(contrast)
 

@@ -7,7 +7,6 @@ whatever it does not need: nothing is fetched, and no script runs but the slider
 from __future__ import annotations
 
 import math
-import secrets
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -20,6 +19,7 @@ from markupsafe import Markup
 from impasto.errors import OutputError
 from impasto.evaluation.pages.plots import SERIES_DARK, SERIES_LIGHT
 from impasto.images import Picture, encode, fit_size, resize
+from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -83,18 +83,7 @@ def write_page(html: str, path: str | os.PathLike[str]) -> Path:
         )
     # A file's name may hold bytes that are no text; they become question marks.
     data = html.encode("utf-8", "replace")
-    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:  # a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(
-            f"cannot write the page {str(target)!r}: {reason}; choose another place, or make room there"
-        ) from error
+    write_whole(target, data)
     return target
 
 

@@ -13,7 +13,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from impasto.api.evaluate_set import MAIN_METRICS, SetEvaluation, evaluate_set, style_name, thumbnail
+from impasto.api.sets import MAIN_METRICS, SetEvaluation, evaluate_set, style_name, thumbnail
 from impasto.errors import InputError, SettingsError
 from impasto.evaluation.metric import choose_metrics
 from impasto.evaluation.pages import render, write_page
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from impasto.api.evaluate_set import Judged
+    from impasto.api.sets import Judged
     from impasto.evaluation.manifest import Problem
     from impasto.evaluation.metric import Metric
     from impasto.evaluation.statistics import Better

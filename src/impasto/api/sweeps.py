@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import secrets
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from io import StringIO
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from impasto.api.combinations import combinations_of, is_number, plain, word
 from impasto.api.evaluate import evaluate, recipe_in
-from impasto.api.evaluate_set import CONTENT, MAIN_METRICS, STYLE, thumbnail
+from impasto.api.sets import CONTENT, MAIN_METRICS, STYLE, thumbnail
 from impasto.api.stylize import several, stylize
 from impasto.engines.registry import load_engine
 from impasto.errors import ImpastoError, InputError, OutputError, SettingsError
@@ -28,6 +27,7 @@ from impasto.evaluation.pages.plots import lines, scatter
 from impasto.evaluation.statistics import spearman
 from impasto.images import Picture, read
 from impasto.settings import STARTS, OptimizeSettings
+from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -264,7 +264,7 @@ def sweep(
     varied = {name: tuple({word(c.values[name]): c.values[name] for c in combinations}.values()) for name in vary}
     fixed = {name: plain(value) for name, value in settings.items()}
     found = Sweep(shown, styles, varied, fixed, folder, tuple(cells))
-    _write(found.to_csv(), folder / TABLE)
+    write_whole(folder / TABLE, found.to_csv().encode())
     write_page(found.page(), folder / PAGE)
     return found
 
@@ -309,16 +309,3 @@ def _made_folder(folder: Path) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"cannot make the folder {str(folder)!r}: {reason}; give another one") from None
     return folder
-
-
-def _write(text: str, path: Path) -> None:
-    """Write a text whole or not at all."""
-    temporary = path.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            temporary.write_text(text, "utf-8", newline="")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror}; free some space") from None
