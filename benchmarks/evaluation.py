@@ -149,11 +149,12 @@ def agreement():
         low, high = np.quantile(drawn, [0.025, 0.975])
         return f"{np.mean(np.concatenate(answers)):.2f} [{low:.2f}, {high:.2f}]"
 
-    def is_gram(variant):
-        return variant.startswith("gram")
+    def kind(variant):
+        return "gram" if variant.startswith("gram") else "bent" if variant == "warp" else "redrawn"
 
-    redrawn = [one for one in preferences if is_gram(one["worse"]) and not is_gram(one["better"])]
-    in_place = [one for one in preferences if is_gram(one["better"]) and not is_gram(one["worse"])]
+    kinds = [(kind(one["better"]), kind(one["worse"])) for one in preferences]
+    redrawn = [one for one, k in zip(preferences, kinds, strict=True) if k == ("redrawn", "gram")]
+    in_place = [one for one, k in zip(preferences, kinds, strict=True) if k == ("gram", "redrawn")]
     lines = [
         {
             "metric": metric,
