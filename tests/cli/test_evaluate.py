@@ -129,6 +129,16 @@ def test_set_is_judged_and_what_cannot_be_is_listed(run, copy_of_finished, loose
     assert [row["name"] for row in document["rows"]] == ["a"]
 
 
+def test_set_distance_without_its_weights_is_refused_before_anything_is_judged(
+    run, copy_of_finished, monkeypatch
+) -> None:
+    monkeypatch.setenv("IMPASTO_WEIGHTS", str(copy_of_finished / "weights"))
+    done = run("evaluate", ".", "--metric", "fid")
+    assert done.returncode == 1
+    assert "pt_inception-2015-12-05-6726825d.pth" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_manifest_names_what_has_no_recipe(run, copy_of_finished, loose) -> None:
     (copy_of_finished / "set").mkdir()
     run("rerun", "out.png", "-o", "plain.png", "--quiet")

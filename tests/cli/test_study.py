@@ -356,5 +356,8 @@ def test_run_says_where_it_is_and_ends_well_with_ctrl_c(place: Path) -> None:
         with urllib.request.urlopen(address[1], timeout=30) as page:  # noqa: S310
             assert b"Which of two pictures?" in page.read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()  # or the block would wait for ever
         assert "0 votes of 0 raters are in st/votes.jsonl" in process.stderr.read()

@@ -15,12 +15,14 @@ from impasto.evaluation.judge import Evaluation, judge
 from impasto.evaluation.quality_log import QualityLog, QualityRow
 from impasto.images import read, read_metadata
 from impasto.inputs import find_sources
+from impasto.palette import parse_palette
 from impasto.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from impasto.api.stylize import ImageLike
+    from impasto.evaluation.swatches import Swatch
 
 
 def evaluate(
@@ -32,6 +34,7 @@ def evaluate(
     metrics: Iterable[str] = (),
     controls: bool | Iterable[str] = False,
     colors: Colors | None = None,
+    palette: str | Sequence[str] | None = None,
     log: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Judge one output: figures, and what the gates say of them.
@@ -46,6 +49,8 @@ def evaluate(
         controls: whether to judge outputs that are known to be bad beside it; or the names of some.
         colors: whose colours the output shall have: ``style``, ``content`` or ``palette``; None: as the recipe says,
             otherwise ``style``. With the other two, style is judged without colours.
+        palette: brand colours that the output shall keep to, such as ``"#1d3557,#e63946"``; None: those that the recipe
+            asks for with ``color=palette``, if any.
         log: a quality log (SQLite) that gets a row; the output needs its recipe for that.
 
     Returns:
@@ -83,6 +88,7 @@ def evaluate(
         metrics=metrics,
         controls=names,
         gray=whose != "style",
+        swatches=_swatches(palette, recipe),
     )
     if log is not None and recipe:
         with QualityLog(log) as rows:
@@ -90,6 +96,15 @@ def evaluate(
                 QualityRow.of(recipe, picture.sha256 or "", found.values, found.verdict.outcome, found.verdict.reasons)
             )
     return found
+
+
+def _swatches(palette: str | Sequence[str] | None, recipe: Recipe | None) -> Sequence[Swatch]:
+    """The palette that was given, or else the one that the recipe's colours were brought to."""
+    if palette is not None:
+        return parse_palette(palette)
+    if recipe is None or recipe.settings.get("color") != "palette":
+        return ()
+    return [(float(red), float(green), float(blue)) for red, green, blue in recipe.settings["palette"]]
 
 
 def recipe_in(output: ImageLike) -> Recipe | None:

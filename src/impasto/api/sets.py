@@ -15,6 +15,8 @@ import torch
 
 from impasto.api.evaluate import evaluate, recipe_in
 from impasto.errors import InputError, OutputError, UnreadableImageError
+from impasto.evaluation.adapters.fid import art_fid, frechet_inception_distance
+from impasto.evaluation.adapters.weights import find_weights
 from impasto.evaluation.controls import CONTROLS
 from impasto.evaluation.gates import Gates
 from impasto.evaluation.manifest import Entry, Problem, entries_from_recipes, pictures_in, read_manifest
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 MAIN_METRICS: Final = ("style_gain", "style_gain_efficientnet", "recognition", "edge_content", "content_distance")
 #: How good the style is and how much content is left: the plane in which settings are traded off.
 STYLE, CONTENT = "style_gain", "recognition"
+
+#: Distances of whole sets that need weights of the user's, and which.
+SET_DISTANCES: Final = {"fid": "inception", "art_fid": "art-inception"}
 
 _THUMBNAIL_PX: Final = 320
 
@@ -95,6 +100,8 @@ class SetEvaluation:
     """What could not be judged, with the reason."""
     seed: int
     """Of the bootstrap."""
+    distances: Mapping[str, float] = field(default_factory=dict)
+    """``fid`` and ``art_fid``, where they were asked for."""
 
     @property
     def pairs(self) -> int:
@@ -165,6 +172,7 @@ class SetEvaluation:
             "controls": {name: _document(summary) for name, summary in self.controls.items()},
             "consistency": {name: asdict(one) for name, one in self.consistency.items()},
             "kernel_distances": {name: asdict(one) for name, one in self.kernel_distances.items()},
+            "distances": dict(self.distances),
             "notes": list(self.notes),
             "rows": [row.to_dict() for row in self.rows],
             "problems": [vars(problem) for problem in self.problems],
@@ -248,7 +256,7 @@ def evaluate_set(
         manifest: what they were made of: a CSV file with the columns ``output,content,style`` and, if wanted, ``name``;
             several styles are separated by semicolons. None: as the recipes inside the pictures say.
         inputs: folders in which contents and styles are looked for by the names and hashes in the recipes.
-        metrics: names of metrics beyond the default ones.
+        metrics: names of metrics beyond the default ones, and of ``fid`` and ``art_fid``, distances of the whole set.
         controls: whether each output's controls are judged beside it; about five times the work.
         gates: a TOML file with other thresholds; None: the packaged ones.
         log: a quality log that gets a row for each output with a recipe.
@@ -267,7 +275,11 @@ def evaluate_set(
         >>> found = evaluate_set("out/", inputs=["photos/", "paintings/"])  # doctest: +SKIP
         >>> found.summary["style_gain"].interval  # doctest: +SKIP
     """
-    place, asked = Path(source), tuple(metrics)
+    place, wanted = Path(source), tuple(metrics)
+    of_sets = tuple(name for name in wanted if name in SET_DISTANCES)
+    asked = tuple(name for name in wanted if name not in SET_DISTANCES)
+    for name in of_sets:
+        find_weights(SET_DISTANCES[name])
     choose_metrics(asked)  # what is wrong with the call is said once, not for every output
     Gates.load(gates)
     entries, problems = _entries(place, None if manifest is None else Path(manifest), [Path(one) for one in inputs])
@@ -287,7 +299,7 @@ def evaluate_set(
             problems.append(result)
         if on_result:
             on_result(number, count, result)
-    return SetEvaluation(place, tuple(rows), tuple(problems), seed)
+    return SetEvaluation(place, tuple(rows), tuple(problems), seed, _distances(of_sets, rows))
 
 
 def thumbnail(path: Path, longer_px: int = _THUMBNAIL_PX) -> str | None:
@@ -326,6 +338,23 @@ def _entries(source: Path, manifest: Path | None, inputs: Sequence[Path]) -> tup
         Problem(path.name, f"{path.name} is not named in the manifest; add a line for it or take it away")
         for path in strangers
     ]
+
+
+def _distances(names: Sequence[str], rows: Sequence[Judged]) -> dict[str, float]:
+    """FID and ArtFID of the outputs; each style counts once."""
+    if not names:
+        return {}
+    seen = [
+        views(read(row.entry.output), read(row.entry.content), [read(one) for one in row.entry.styles]) for row in rows
+    ]
+    outputs, contents = [view for view, _, _ in seen], [view for _, view, _ in seen]
+    styles = list({row.style_sha256: style for row, (_, _, style) in zip(rows, seen, strict=True)}.values())
+    found = {}
+    for name in names:
+        found[name] = (
+            frechet_inception_distance(outputs, styles) if name == "fid" else art_fid(outputs, contents, styles)
+        )
+    return found
 
 
 def _judged(

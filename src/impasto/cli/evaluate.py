@@ -58,6 +58,15 @@ _Colors = Annotated[
     Literal["style", "content", "palette"] | None,
     typer.Option("--colors", show_default=False, help="whose colours it shall have; by default as its recipe says"),
 ]
+_Palette = Annotated[
+    str | None,
+    typer.Option(
+        "--palette",
+        metavar="COLOR,…",
+        show_default=False,
+        help="brand colours that it shall keep to, such as #1d3557,#e63946; by default as its recipe says",
+    ),
+]
 _Log = Annotated[
     Path | None,
     typer.Option(
@@ -80,6 +89,7 @@ def evaluate(
     metric: _Metrics = None,
     controls: _Controls = False,
     colors: _Colors = None,
+    palette: _Palette = None,
     gates: Gates = None,
     log: _Log = None,
     html: _Html = None,
@@ -119,6 +129,7 @@ def evaluate(
         metrics=metric or [],
         controls=controls,
         colors=colors,
+        palette=palette,
         log=log,
     )
     if json:
@@ -159,6 +170,11 @@ def show(evaluation: "Evaluation") -> None:
         outcomes = [evaluation.verdict, *(control.verdict for control in evaluation.controls.values())]
         table.add_row("verdict", *(Text(verdict.outcome, _STYLES[verdict.outcome]) for verdict in outcomes))
     console.print(table)
+    if evaluation.palette:
+        close, unused = evaluation.palette.within_close, len(evaluation.palette.unused)
+        console.print(
+            f"palette  {close:.0%} of the picture is close to a swatch; {unused} of the swatches are not used"
+        )
 
 
 def _check(

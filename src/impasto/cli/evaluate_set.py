@@ -79,3 +79,5 @@ def _show(found: SetEvaluation) -> None:
         beside = [f"{control[name].median:.3f}" for control in found.controls.values()]
         table.add_row(name, f"{summary.median:.3f}", between, *beside)
     console.print(table)
+    for name, value in found.distances.items():
+        console.print(f"{name}  {value:.2f}  (never compare it with another paper's, or another set's)")

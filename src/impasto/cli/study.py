@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -129,10 +130,11 @@ def run(folder: _Folder) -> None:
     study = load_study(folder)
     with StudyPage(study, folder) as page:
         say(f"the study is at {page.address}; Ctrl-C ends it, and the votes stay")
-        try:
-            while True:
-                threading.Event().wait(1.0)  # in turns: on Windows Ctrl-C does not end a longer one
-        except KeyboardInterrupt:
+        # Installed here, because a program that was started in the background has Ctrl-C switched off.
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        while not ended.wait(1.0):  # in turns: on Windows a signal does not end a longer one
             pass
     votes = read_votes(folder).votes
     raters = len({vote.rater for vote in votes})

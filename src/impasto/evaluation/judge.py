@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,11 +12,13 @@ from impasto.errors import InputError
 from impasto.evaluation.controls import CONTROLS
 from impasto.evaluation.gates import Gates, Verdict
 from impasto.evaluation.metric import Metric, choose_metrics
+from impasto.evaluation.swatches import palette_adherence
 from impasto.evaluation.view import View, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from impasto.evaluation.swatches import PaletteAdherence, Swatch
     from impasto.images import Picture
 
 
@@ -29,6 +31,8 @@ class Evaluation:
     verdict: Verdict
     controls: Mapping[str, Evaluation] = field(default_factory=dict)
     """The same of outputs that are known to be bad, by name; empty unless asked for."""
+    palette: PaletteAdherence | None = None
+    """How near the colours are to the swatches that were given, and which of them are used."""
 
     def to_dict(self) -> dict[str, object]:
         """A JSON document."""
@@ -37,6 +41,8 @@ class Evaluation:
             "reasons": list(self.verdict.reasons),
             "values": dict(self.values),
         }
+        if self.palette:
+            document["palette"] = asdict(self.palette)
         if self.controls:
             document["controls"] = {name: found.to_dict() for name, found in self.controls.items()}
         return document
@@ -51,6 +57,7 @@ def judge(
     metrics: Iterable[str] = (),
     controls: Iterable[str] = (),
     gray: bool = False,
+    swatches: Sequence[Swatch] = (),
 ) -> Evaluation:
     """Judge one output beside its content and style.
 
@@ -62,6 +69,7 @@ def judge(
         metrics: names of metrics beyond the default ones.
         controls: names of :data:`~impasto.evaluation.controls.CONTROLS` to compute beside it.
         gray: whether style is judged without colours, for outputs that keep the content's.
+        swatches: the palette that the output's colours shall keep to; adds ``palette_distance``.
 
     Raises:
         InputError: aspect ratios differ, a picture holds numbers that are not finite, or there is no style.
@@ -69,7 +77,7 @@ def judge(
         SettingsError: an unknown metric or control.
         WeightsError: a metric needs weights that are not there.
     """
-    chosen = choose_metrics(metrics)
+    chosen = choose_metrics([*metrics, "palette_distance"] if swatches else metrics)
     wanted = list(controls)
     for name in wanted:
         if name not in CONTROLS:
@@ -78,12 +86,15 @@ def judge(
         if not bool(torch.isfinite(picture.pixels).all()):
             raise InputError(f"{picture.name or 'a picture'} holds numbers that are not finite; make it again")
     rules = gates or Gates.load()
-    trio = views(output, content, styles, gray=gray)
+    trio = views(output, content, styles, gray=gray, swatches=swatches)
     with torch.inference_mode():
         beside = {name: judge_views(*CONTROLS[name](trio), chosen) for name in wanted}
     values = judge_views(*trio, chosen)
     return Evaluation(
-        values, rules.judge(values), {name: Evaluation(found, rules.judge(found)) for name, found in beside.items()}
+        values,
+        rules.judge(values),
+        {name: Evaluation(found, rules.judge(found)) for name, found in beside.items()},
+        palette_adherence(trio[0], swatches) if swatches else None,
     )
 
 

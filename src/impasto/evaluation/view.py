@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from impasto.evaluation.swatches import Swatch
+
 #: Longer side of the twin that networks, edges and colours are read from, so that thresholds mean the same at every
 #: size; a picture that is smaller is its own twin, unless it is tiny or very long.
 SMALL_PX: Final = 256
@@ -52,13 +54,20 @@ class View:
         pixels: ``(1, 3, h, w)`` float32 sRGB in [0, 1]; rounded to 8 bits here, because the saved file counts.
         small: the size of the twin, ``(h, w)``; by default its longer side is at most :data:`SMALL_PX`.
         gray: whether networks see it without colours; figures of colour still see them.
+        swatches: the palette that its colours shall keep to, if any.
         name: of the picture, for messages.
     """
 
     def __init__(
-        self, pixels: Tensor, *, small: tuple[int, int] | None = None, gray: bool = False, name: str = ""
+        self,
+        pixels: Tensor,
+        *,
+        small: tuple[int, int] | None = None,
+        gray: bool = False,
+        swatches: Sequence[Swatch] = (),
+        name: str = "",
     ) -> None:
-        self.name, self._gray = name, gray
+        self.name, self.swatches, self._gray = name, tuple(swatches), gray
         self.pixels = (pixels.clamp(0, 1) * 255).round() / 255
         height, width = pixels.shape[-2:]
         self._small = small or _twin_size(height, width)
@@ -118,7 +127,7 @@ class View:
 
     def with_pixels(self, pixels: Tensor) -> View:
         """A view of other pixels with a twin of the same size: how controls are made."""
-        return View(pixels, small=self._small, gray=self._gray, name=self.name)
+        return View(pixels, small=self._small, gray=self._gray, swatches=self.swatches, name=self.name)
 
     @property
     def _seen(self) -> Tensor:
@@ -127,7 +136,12 @@ class View:
 
 
 def views(
-    output: Picture, content: Picture, styles: Sequence[Picture], *, gray: bool = False
+    output: Picture,
+    content: Picture,
+    styles: Sequence[Picture],
+    *,
+    gray: bool = False,
+    swatches: Sequence[Swatch] = (),
 ) -> tuple[View, View, View]:
     """The three views that metrics compare: output, content and style.
 
@@ -139,6 +153,7 @@ def views(
         content: what it was made from; another size is fine, another aspect ratio is not.
         styles: one or more pictures.
         gray: whether networks see all three without colours: for outputs that keep the content's.
+        swatches: the palette that the output's colours shall keep to, if any.
 
     Raises:
         InputError: there is no style, or the aspect ratios differ by more than 2 %.
@@ -164,8 +179,8 @@ def views(
     seen = resize(fill_transparent(content), height, width)
     drawn = _side_by_side([fill_transparent(style) for style in styles], max(height, width))
     return (
-        View(fill_transparent(output), small=small, gray=gray, name=output.name),
-        View(seen, small=small, gray=gray, name=content.name),
+        View(fill_transparent(output), small=small, gray=gray, swatches=swatches, name=output.name),
+        View(seen, small=small, gray=gray, swatches=swatches, name=content.name),
         View(drawn, gray=gray, name=" + ".join(style.name for style in styles)),
     )
 

@@ -134,6 +134,29 @@ def test_outputs_that_keep_the_contents_colours_are_judged_without_colours(conte
     )
 
 
+def test_palette_that_was_given_is_judged_and_its_distance_gated(pictures, photograph) -> None:
+    output, content, style = pictures
+    red = impasto.evaluate(
+        output, content=content, style=style, palette="#e63946", controls=["identity"], colors="palette"
+    )
+    own = [f"#{int(r):02x}{int(g):02x}{int(b):02x}" for r, g, b in photograph("coffee", 4, 4).reshape(-1, 3)]
+    near = impasto.evaluate(output, content=content, style=style, palette=own, colors="palette")
+    assert red.values["palette_distance"] > 2 * near.values["palette_distance"]
+    assert "palette_distance" in red.controls["identity"].values
+    assert any("far from the palette" in reason for reason in red.verdict.reasons)
+    assert red.palette
+    assert near.palette
+    assert red.palette.within_close < near.palette.within_close
+    assert "palette" in near.to_dict()
+    assert impasto.evaluate(output, content=content, style=style).palette is None
+
+
+def test_palette_distance_without_a_palette_is_refused(pictures) -> None:
+    output, content, style = pictures
+    with pytest.raises(InputError, match="needs a palette"):
+        judge(output, content, [style], metrics=["palette_distance"])
+
+
 def test_every_control_keeps_the_size(pictures) -> None:
     from impasto.evaluation.view import views
 

@@ -195,6 +195,18 @@ METRICS: Final = (
         source="ours",
     ),
     Metric(
+        "palette_distance",
+        color.palette_distance,
+        "how far the colours are from the nearest swatch of the palette that was given",
+        better="lower",
+        span="0 … (ΔE in OkLab); photographs 0.1, recoloured ones 0.05",
+        backbone="none",
+        cost="pixels",
+        blind_to="which swatches are used; shades count as distance",
+        source="ours",
+        default=False,
+    ),
+    Metric(
         "noise_ratio",
         artefacts.noise_ratio,
         "pixel noise over the noisier input's",

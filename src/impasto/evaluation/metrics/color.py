@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from impasto.errors import InputError
+from impasto.evaluation.swatches import palette_adherence
+
 if TYPE_CHECKING:
     from impasto.evaluation.view import View
 
@@ -50,6 +53,17 @@ def color_kept(output: View, content: View, style: View) -> float:  # noqa: ARG0
     For runs that shall keep the content's colours; lightness is the style's to change.
     """
     return float((output.lab[1:] - content.lab[1:]).norm(dim=0).mean())
+
+
+def palette_distance(output: View, content: View, style: View) -> float:  # noqa: ARG001
+    """Mean distance of the output's colours to the nearest swatch of its palette.
+
+    Raises:
+        InputError: no palette was given.
+    """
+    if not output.swatches:
+        raise InputError("palette_distance needs a palette; give one like '#1d3557,#e63946' with --palette")
+    return palette_adherence(output, output.swatches).mean
 
 
 def _histogram(pixels: Tensor) -> Tensor:

@@ -302,7 +302,8 @@ def _linestyle(index: int) -> str | tuple[int, tuple[float, ...]]:
 
 
 def _marker(index: int) -> str:
-    return _MARKERS[index % len(_MARKERS)]
+    # From the second round of colours on, the markers are shifted: twelve styles are twelve different signs.
+    return _MARKERS[(index + index // len(SERIES_LIGHT)) % len(_MARKERS)]
 
 
 #: Shapes of the legend's keys in a box of 12 px, in the order of the markers.
@@ -323,4 +324,4 @@ def _point_key(index: int) -> Markup:
     return Markup(
         '<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="{}" '
         'fill="var(--series-{}, {})"/></svg>'
-    ).format(_KEYS[index % len(_KEYS)], index % len(SERIES_LIGHT) + 1, _color(index))
+    ).format(_KEYS[(index + index // len(SERIES_LIGHT)) % len(_KEYS)], index % len(SERIES_LIGHT) + 1, _color(index))
