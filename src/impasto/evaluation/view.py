@@ -42,6 +42,8 @@ VGG_LAYERS: Final = (
     "relu5_1", "relu5_2",
 )  # fmt: skip
 
+#: Of the luminance that networks see where colours are not to count: that of an average photograph.
+_GRAY_DEVIATION: Final = 0.2
 _JPEG_QUALITY: Final = 60
 _LUMINANCE: Final = (0.299, 0.587, 0.114)  # of gamma-coded sRGB: Rec. 601 luma, as JPEG and every edge detector use
 _EDGE_BLUR_PX: Final = 2.0
@@ -53,7 +55,7 @@ class View:
     Args:
         pixels: ``(1, 3, h, w)`` float32 sRGB in [0, 1]; rounded to 8 bits here, because the saved file counts.
         small: the size of the twin, ``(h, w)``; by default its longer side is at most :data:`SMALL_PX`.
-        gray: whether networks see it without colours; figures of colour still see them.
+        gray: whether networks see its strokes alone, without colour, brightness and contrast; other figures see all.
         swatches: the palette that its colours shall keep to, if any.
         name: of the picture, for messages.
     """
@@ -131,8 +133,12 @@ class View:
 
     @property
     def _seen(self) -> Tensor:
-        """What networks see."""
-        return self.small_luminance.expand(1, 3, -1, -1) if self._gray else self.small
+        """What networks see: the twin, or its strokes alone, with neither its colours nor its brightness."""
+        if not self._gray:
+            return self.small
+        gray = self.small_luminance
+        tone = (gray - gray.mean()) / gray.std().clamp_min(1 / 255) * _GRAY_DEVIATION + 0.5
+        return tone.clamp(0, 1).expand(1, 3, -1, -1)
 
 
 def views(
@@ -152,7 +158,7 @@ def views(
         output: what is judged.
         content: what it was made from; another size is fine, another aspect ratio is not.
         styles: one or more pictures.
-        gray: whether networks see all three without colours: for outputs that keep the content's.
+        gray: whether networks see strokes alone in all three: for outputs whose colours shall not be the style's.
         swatches: the palette that the output's colours shall keep to, if any.
 
     Raises:
