@@ -55,3 +55,17 @@ Gates = Annotated[
         help="a TOML file that changes thresholds of the gates",
     ),
 ]
+
+#: Where files lie that a recipe names.
+ContentFile = Annotated[
+    Path | None, typer.Option("--content", metavar="FILE", show_default=False, help="where the content lies")
+]
+StyleFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--style",
+        metavar="FILE",
+        show_default=False,
+        help="where a style lies, of the picture or of a region; once per style, in any order",
+    ),
+]

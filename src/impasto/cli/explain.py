@@ -5,19 +5,9 @@ from typing import Annotated
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Json, Painted, Quiet
+from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, Json, Painted, Quiet, StyleFiles
 from impasto.cli.terminal import print_json, printable, say
 
-_Content = Annotated[
-    Path | None,
-    typer.Option("--content", metavar="FILE", show_default=False, help="where the content lies"),
-]
-_Styles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--style", metavar="FILE", show_default=False, help="where a style lies; once per style, in any order"
-    ),
-]
 _Output = Annotated[
     Path | None,
     typer.Option(
@@ -34,8 +24,8 @@ _Output = Annotated[
 def explain(
     file: Painted,
     *,
-    content: _Content = None,
-    style: _Styles = None,
+    content: ContentFile = None,
+    style: StyleFiles = None,
     output: _Output = None,
     quiet: Quiet = False,
     json: Json = False,

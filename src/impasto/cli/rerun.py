@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Json, Painted, Quality, Quiet
+from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, Json, Painted, Quality, Quiet, StyleFiles
 from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json, say
@@ -16,19 +16,6 @@ if TYPE_CHECKING:
     from impasto.progress import CancelToken, OnProgress
     from impasto.recipe import Environment, Recipe
 
-_Content = Annotated[
-    Path | None,
-    typer.Option("--content", metavar="FILE", show_default=False, help="where the content lies"),
-]
-_Styles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--style",
-        metavar="FILE",
-        show_default=False,
-        help="where a style lies, of the picture or of a region; once per style, in any order",
-    ),
-]
 _Masks = Annotated[
     list[Path] | None,
     typer.Option("--mask", metavar="FILE", show_default=False, help="where a mask lies; once per mask, in any order"),
@@ -62,8 +49,8 @@ _Output = Annotated[
 def rerun(
     file: Painted,
     *,
-    content: _Content = None,
-    style: _Styles = None,
+    content: ContentFile = None,
+    style: StyleFiles = None,
     mask: _Masks = None,
     init: _Init = None,
     vgg_weights: _Weights = None,
