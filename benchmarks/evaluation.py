@@ -175,7 +175,7 @@ def outcomes(rows, gates):
         "ok": counted["ok"],
         "review": counted["review"],
         "reject": counted["reject"],
-        "caught": f"{1 - counted['ok'] / len(rows):.0%}",
+        "not ok": f"{1 - counted['ok'] / len(rows):.0%}",
     }
 
 
@@ -213,7 +213,7 @@ def tables(rows):
     walks = [row["values"] for row in rows if row["kind"] == "strength"]
     if walks:
         lines = []
-        for metric in ("style_gain", "style_gain_efficientnet", "style_distance", "content_distance", "structure"):
+        for metric in ("style_gain", "style_gain_efficientnet", "style_distance", "content_distance", "recognition"):
             correlations = [spearmanr(STRENGTHS, [step[metric] for step in walk]).statistic for walk in walks]
             medians = {f"{s:g}": statistics.median(walk[i][metric] for walk in walks) for i, s in enumerate(STRENGTHS)}
             lines.append({"metric": metric, **medians, "least |ρ|": min(map(abs, correlations))})
@@ -225,7 +225,7 @@ def tables(rows):
             values = [row[name] for row in attacks]
             gains = {
                 metric: spread([row[metric] for row in values])
-                for metric in ("style_gain", "style_gain_efficientnet", "style_gain_kept", "visible_change")
+                for metric in ("style_gain", "style_gain_efficientnet", "recognition", "visible_change")
             }
             lines.append({"output": name, **outcomes(values, gates), **gains})
         found["attack"] = f"{len(attacks)} pairs at 256 px.\n\n{table(lines)}"
