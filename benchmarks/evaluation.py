@@ -38,6 +38,12 @@ ATTACK_STEPS, ATTACK_BOUND = 100, 4 / 255
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
+def rows_in(path):
+    """What was measured so far; a line that was cut off by an interruption is measured again."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
 def pairs_of(contents, styles):
     """Every content with three styles, every style about equally often; the first of each content come first."""
     return [
@@ -81,7 +87,7 @@ def attack(content, style):
 def measure(contents, styles, work, group):
     """A line of JSON for each pair, strength and attack, in rows.jsonl."""
     kept = work / "rows.jsonl"
-    done = {json.loads(line)["id"] for line in kept.open()} if kept.exists() else set()
+    done = {row["id"] for row in rows_in(kept)}
 
     def keep(row):
         with kept.open("a") as file:
@@ -179,6 +185,10 @@ def outcomes(rows, gates):
     }
 
 
+def spread(values):
+    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
+
+
 def tables(rows):
     """The tables as Markdown, by name."""
     gates = Gates.load(engine="optimize")
@@ -195,9 +205,6 @@ def tables(rows):
         found[f"gates {group}"] = f"{len(of_group)} pairs.\n\n{table(lines)}"
     metrics = [metric.name for metric in choose_metrics()]
 
-    def spread(values):
-        return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
-
     shown = ("identity", "color_only", "half_blend", "wrong_style", "style_copy", "shuffled_style")
     for title, names in (("pictures", shown), ("damage", tuple(name for name in CONTROLS if name not in shown))):
         found[f"values {title}"] = table(
@@ -210,6 +217,21 @@ def tables(rows):
                 for metric in metrics
             ]
         )
+    found |= walk_tables(rows, gates)
+    found["agreement"] = agreement()
+    times = [row["seconds"] for row in rows if row["kind"] == "time"]
+    if times:
+        first, again, controls = times[-1]
+        found["time"] = (
+            f"One output of 512 px on the machine that made these tables ({torch.get_num_threads()} threads, shared): "
+            f"the first {first:.1f} s, any later one {again:.1f} s, with all {len(CONTROLS)} controls {controls:.1f} s."
+        )
+    return found
+
+
+def walk_tables(rows, gates):
+    """The tables of strength and of the attack."""
+    found = {}
     walks = [row["values"] for row in rows if row["kind"] == "strength"]
     if walks:
         lines = []
@@ -229,14 +251,6 @@ def tables(rows):
             }
             lines.append({"output": name, **outcomes(values, gates), **gains})
         found["attack"] = f"{len(attacks)} pairs at 256 px.\n\n{table(lines)}"
-    found["agreement"] = agreement()
-    times = [row["seconds"] for row in rows if row["kind"] == "time"]
-    if times:
-        first, again, controls = times[-1]
-        found["time"] = (
-            f"One output of 512 px on the machine that made these tables ({torch.get_num_threads()} threads, shared): "
-            f"the first {first:.1f} s, any later one {again:.1f} s, with all {len(CONTROLS)} controls {controls:.1f} s."
-        )
     return found
 
 
@@ -251,7 +265,7 @@ def main():
     chosen.work.mkdir(parents=True, exist_ok=True)
     if not chosen.write:
         measure(sorted(chosen.contents.iterdir()), sorted(chosen.styles.iterdir()), chosen.work, chosen.group)
-    rows = [json.loads(line) for line in (chosen.work / "rows.jsonl").open()]
+    rows = rows_in(chosen.work / "rows.jsonl")
     page = PAGE.read_text("utf-8")
     for name, text in tables(rows).items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"

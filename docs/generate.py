@@ -71,7 +71,7 @@ def metrics_page() -> str:
             "# Metrics and gates\n\n`impasto evaluate` computes those without a star. How far to trust each: "
             "[evaluation.md](evaluation.md).\n\n",
             "\n".join(rows),
-            "\n\n\\* needs weights that cannot be shipped.\n\n## Gates\n\n"
+            "\n\n\\* needs what only you have: a palette, or weights that cannot be shipped.\n\n## Gates\n\n"
             "Thresholds of `src/impasto/evaluation/gates.toml`; `--gates FILE` changes any of them, with the same "
             "tables. Engines and outputs that keep the content's colours may have others there.\n\n",
             "\n".join(gates),

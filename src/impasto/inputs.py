@@ -139,5 +139,5 @@ def _sha256(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # a folder too
+    except (OSError, ValueError):  # a folder too; ValueError: a null byte in the name that a recipe gives
         return None

@@ -182,3 +182,11 @@ def test_compare_that_cannot_be_made_is_refused(run: Run, folder: Path, words: t
     done = run("compare", *words)
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_compare_with_a_set_that_is_not_there_is_refused_before_anything_is_judged(run) -> None:
+    Path("here").mkdir()
+    done = run("compare", "here", "nowhere")
+    assert done.returncode == 2
+    assert "there is no 'nowhere'" in done.stderr

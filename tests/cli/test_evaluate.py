@@ -60,6 +60,9 @@ def test_evaluate_shows_controls_beside_the_output(run, copy_of_finished) -> Non
         (("evaluate", "out.png", "--content", "narrow.png", "--style", "style.png"), "aspect ratios differ"),
         (("evaluate", "out.png", "--inputs", "."), "--inputs and --html are for a set"),
         (("evaluate", ".", "--content", "content.png"), "--content and --style are of one output"),
+        (("evaluate", ".", "--colors", "content"), "--colors and --palette"),
+        (("evaluate", "set.csv", "--inputs", "."), "leave --inputs out"),
+        (("evaluate", "out.png", "--manifest", "set.csv"), "is no folder"),
         (("evaluate", "out.png", "--gates", "content.png"), "cannot be read"),
         (
             ("evaluate", "content.png", "--content", "content.png", "--style", "style.png", "--log", "q.sqlite"),
@@ -147,3 +150,30 @@ def test_manifest_names_what_has_no_recipe(run, copy_of_finished, loose) -> None
     done = run("evaluate", "set", "--manifest", "set.csv", "--gates", loose)
     assert done.returncode == 0
     assert "plain: ok" in done.stderr
+
+
+def test_manifest_alone_is_a_set(run, copy_of_finished, loose) -> None:
+    (copy_of_finished / "set.csv").write_text("output,content,style\nout.png,content.png,style.png\n")
+    done = run("evaluate", "set.csv", "--gates", loose)
+    assert done.returncode == 0
+    assert "1 outputs of 1 pairs: ok 100%" in done.stdout
+
+
+def test_gate_is_the_same_with_and_without_a_recipe_in_the_file(run, folder, fast) -> None:
+    words = ("stylize", "content.png", "style.png", "-o", "out.png", "--gate", "--json", "--quiet", *fast)
+    palette = ("--color", "palette", "--palette", "#112233,#ffeedd")
+    inside, left_out = (json.loads(run(*words, *palette, "--metadata", kind).stdout) for kind in ("recipe", "none"))
+    assert "palette_distance" in inside["gate"]["values"]
+    assert left_out["gate"] == inside["gate"]
+
+
+def test_quiet_set_says_nothing_of_its_page(run, copy_of_finished, loose) -> None:
+    (copy_of_finished / "set.csv").write_text("output,content,style\nout.png,content.png,style.png\n")
+    done = run("evaluate", "set.csv", "--gates", loose, "--html", "set.html", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_name_in_a_manifest_cannot_steer_the_terminal(run, copy_of_finished, loose) -> None:
+    (copy_of_finished / "set.csv").write_text("output,content,style,name\nout.png,content.png,style.png,a\x1b[2Jb\n")
+    done = run("evaluate", "set.csv", "--gates", loose)
+    assert "\x1b" not in done.stderr

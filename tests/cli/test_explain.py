@@ -166,3 +166,13 @@ def test_explain_of_a_picture_without_a_recipe_is_refused(run) -> None:
     outcome = run("explain", "content.png")
     assert outcome.returncode == 2
     assert "recipe" in outcome.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_explain_judges_a_palette_as_evaluate_does(run, fast) -> None:
+    run("stylize", "content.png", "style.png", "-o", "out.png", "--color", "palette", "--palette", "#123,#fed", *fast)
+    explained = json.loads(run("explain", "out.png", "--json").stdout)["evaluation"]
+    judged = json.loads(run("evaluate", "out.png", "--json").stdout)
+    assert explained["values"] == judged["values"]
+    assert explained["reasons"] == judged["reasons"]
+    assert "palette_distance" in _seen().text

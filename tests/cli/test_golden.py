@@ -161,4 +161,5 @@ def test_a_file_that_is_no_golden_set_is_refused(run: Run, text: str) -> None:
     outcome = run("golden", ".")
     assert outcome.returncode == 2
     assert "is no golden set" in outcome.stderr
+    assert "remove it and record again" in outcome.stderr  # recording keeps its tolerances, so it must be readable
     assert outcome.stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -165,6 +166,8 @@ def test_new_says_what_so_many_votes_can_show(place: Path) -> None:
     assert "2 variants (plain, fancy), 6 pairs, 1 comparison, 1 question; a rater sees 12 trials, and 34 raters" in text
     assert "0.55 → 783" in text
     assert "6 pairs tell little" in text
+    _, _, text = study("new", "st", "plain", "fancy", "--manifest", "manifest.csv", "--votes", "1")
+    assert "2 raters or more" in text  # one rater's taste is no verdict, however few votes it takes
     assert study("run", "--help")[0] == 0
 
 
@@ -274,6 +277,19 @@ def test_page_refuses_what_it_never_sends(browser: Browser) -> None:
     for name in ("", "   ", "x" * 41, "a\x1b[31m", "x" * 300):
         assert browser.ask("/join", {"rater": name})[0] == 400, name
     assert not read_votes(Path("st")).votes
+
+
+@pytest.mark.parametrize(
+    ("line", "host", "code"),
+    [(b"/", "example.org", b"403"), (b"x", None, b"404"), (b"http://example.org/", None, b"404")],
+)
+def test_every_request_gets_exactly_one_answer(browser: Browser, line: bytes, host: str | None, code: bytes) -> None:
+    port = int(browser.page.address.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" % (line, (host or f"localhost:{port}").encode()))
+        answer = connection.makefile("rb").read()
+    assert answer.split(b"\r\n")[0].split()[1] == code
+    assert answer.count(b"HTTP/1.0") == 1
 
 
 def test_choice_that_is_sent_again_counts_once(browser: Browser) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 
 import impasto
@@ -183,3 +184,18 @@ def test_ctrl_c_leaves_whole_pictures_only(folder: Path) -> None:
         assert process.wait(timeout=60) == 130, rest
     assert rest.splitlines()[-1] == "cancelled; 1 finished picture in out, the same command goes on"
     assert names(folder / "out") == ["steps=1.png"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_sweep_starts_from_an_array() -> None:
+    found = api.sweep(
+        "content.png",
+        "style.png",
+        vary={"strength": (0.5,)},
+        init=np.zeros((24, 32, 3), np.uint8),
+        output="out",
+        image_size=48,
+        scales=(48,),
+        steps=1,
+    )
+    assert [cell.problem for cell in found.cells] == [None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 from statistics import median
 
@@ -146,3 +147,37 @@ def test_set_call_that_is_wrong_is_refused_at_once(folder, tmp_path, told) -> No
     with pytest.raises(InputError, match="there is no"):
         evaluate_set(tmp_path / "nowhere")
     assert len(told) == before
+
+
+def test_set_of_outputs_with_and_without_a_palette_has_every_figure(found) -> None:
+    first, *others = found.rows
+    values = {**first.evaluation.values, "palette_distance": 0.2}
+    mixed = replace(found, rows=(replace(first, evaluation=replace(first.evaluation, values=values)), *others))
+    assert mixed.summary["palette_distance"].median == 0.2
+    assert mixed.summary["style_gain"] == found.summary["style_gain"]
+    assert replace(mixed, rows=mixed.rows[::-1]).summary["palette_distance"].median == 0.2
+    rows = list(csv.DictReader(StringIO(mixed.to_csv())))
+    assert [row["palette_distance"] for row in rows] == ["0.2", "", "", ""]
+    assert "palette_distance" in mixed.page()
+
+
+def test_set_styles_of_one_name_are_told_apart(found) -> None:
+    def elsewhere(row):
+        styles = tuple(style.with_name("coffee.png") for style in row.entry.styles)
+        return replace(
+            row, entry=replace(row.entry, styles=tuple(s.parent / row.style_sha256[0][:4] / s.name for s in styles))
+        )
+
+    alike = replace(found, rows=tuple(elsewhere(row) for row in found.rows))
+    assert len(alike.consistency) == 2
+
+
+def test_set_of_one_content_in_two_files_is_summed_up_without_consistency(found) -> None:
+    first, second = found.rows[0], found.rows[2]
+    twin = replace(second, looks=(second.looks[0], first.looks[1]))
+    assert replace(found, rows=(first, twin)).consistency == {}
+
+
+def test_manifest_beside_a_single_output_is_refused(folder) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        evaluate_set(folder / "astronaut.png", manifest=folder / "set.csv")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from impasto.api.evaluate import evaluate
 from impasto.api.stylize import plan, read_recipe, rerun, stylize
 from impasto.diagnostics import diagnose
-from impasto.evaluation.gates import EXIT_CODES, Gates, colors_of
+from impasto.evaluation.gates import EXIT_CODES, Gates
 from impasto.evaluation.metric import Metric, installed_metrics
 from impasto.images import check_destination, read
 from impasto.vgg.precision import reuse_memory
@@ -29,7 +29,6 @@ __all__ = [
     "Problem",
     "check_destination",
     "check_golden",
-    "colors_of",
     "compare",
     "diagnose",
     "evaluate",

@@ -10,11 +10,13 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from impasto.api.sets import MAIN_METRICS, SetEvaluation, evaluate_set, style_name, thumbnail
 from impasto.errors import InputError, SettingsError
+from impasto.evaluation.manifest import check_source
 from impasto.evaluation.metric import choose_metrics
 from impasto.evaluation.pages import render, write_page
 from impasto.evaluation.pages.plots import intervals
@@ -23,7 +25,6 @@ from impasto.evaluation.statistics import PairedResult, correct, paired
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from impasto.api.sets import Judged
     from impasto.evaluation.manifest import Problem
@@ -191,7 +192,7 @@ def compare(
         Paired results by metric for every two versions. With fewer than six pairs there is no verdict.
 
     Raises:
-        InputError: there are fewer than two versions, or no two have an output of the same pair.
+        InputError: there are fewer than two versions, one is not there, or no two have an output of the same pair.
         SettingsError: a metric is unknown, a guard has no better direction, or a margin is below 0.
 
     Example:
@@ -202,6 +203,8 @@ def compare(
         raise InputError(f"there is {len(sources)} version to compare; give two or more")
     asked, guarded = None if metrics is None else tuple(metrics), tuple(GUARDS if guards is None else guards)
     chosen = [metric.name for metric in _chosen(asked, guarded, margins or {})]  # refused before anything is judged
+    for source in sources.values():
+        check_source(Path(source))  # not only after an hour with the first one
     versions = {}
     for name, source in sources.items():
 

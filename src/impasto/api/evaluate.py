@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from impasto.api.stylize import several
 from impasto.engines.base import Stylization
-from impasto.errors import InputError
+from impasto.errors import InputError, SettingsError
 from impasto.evaluation.controls import CONTROLS
 from impasto.evaluation.gates import Colors, Gates, colors_of
 from impasto.evaluation.judge import Evaluation, judge
@@ -59,7 +59,7 @@ def evaluate(
     Raises:
         InputError: content or style is not given and not found; the aspect ratios differ.
         UnreadableImageError: a picture cannot be read.
-        SettingsError: an unknown metric or control, or gates that are none.
+        SettingsError: an unknown metric, control or ``colors``, or gates that are none.
         WeightsError: a metric needs weights that are not there.
 
     Example:
@@ -67,6 +67,8 @@ def evaluate(
         >>> impasto.evaluate("out.png", content="photo.jpg", style="painting.jpg").verdict.outcome  # doctest: +SKIP
         'ok'
     """
+    if colors is not None and colors not in get_args(Colors):
+        raise SettingsError(f"colors={colors!r} cannot be used; use {', '.join(get_args(Colors))}, or leave it out")
     if isinstance(output, Stylization):
         recipe: Recipe | None = output.recipe
         picture = output.picture
@@ -88,7 +90,7 @@ def evaluate(
         metrics=metrics,
         controls=names,
         gray=whose != "style",
-        swatches=_swatches(palette, recipe),
+        swatches=swatches_of(recipe) if palette is None else parse_palette(palette),
     )
     if log is not None and recipe:
         with QualityLog(log) as rows:
@@ -98,13 +100,22 @@ def evaluate(
     return found
 
 
-def _swatches(palette: str | Sequence[str] | None, recipe: Recipe | None) -> Sequence[Swatch]:
-    """The palette that was given, or else the one that the recipe's colours were brought to."""
-    if palette is not None:
-        return parse_palette(palette)
+def swatches_of(recipe: Recipe | None) -> Sequence[Swatch]:
+    """The palette that the recipe's colours were brought to; none if they were not.
+
+    Raises:
+        InputError: the recipe says that there is one, and it is none.
+    """
     if recipe is None or recipe.settings.get("color") != "palette":
         return ()
-    return [(float(red), float(green), float(blue)) for red, green, blue in recipe.settings["palette"]]
+    found: Any = recipe.settings.get("palette")
+    try:
+        return [(float(red), float(green), float(blue)) for red, green, blue in found]
+    except (TypeError, ValueError):  # a file may hold anything in its place
+        raise InputError(
+            f"the recipe inside the file has the palette {found!r}, which is none; it was changed, give the picture as "
+            "it was written"
+        ) from None
 
 
 def recipe_in(output: ImageLike) -> Recipe | None:

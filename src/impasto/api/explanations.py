@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from impasto.api.evaluate import swatches_of
 from impasto.api.stylize import read_recipe
 from impasto.errors import InputError
 from impasto.evaluation.gates import Gates, colors_of
@@ -156,7 +157,9 @@ class _Seen:
         try:
             # Without all of its styles only output and content are compared: the third view is then not read.
             pictures = [styles[source] for source in recipe.all_styles] if whole else [photo]
-            output, content, style = views(picture, photo, pictures, gray=whose != "style")
+            output, content, style = views(
+                picture, photo, pictures, gray=whose != "style", swatches=swatches_of(recipe)
+            )
             evaluation = _judged(output, content, style, Gates.load(engine=recipe.engine, colors=whose), whole=whole)
         except InputError as error:  # it was cropped after it was made, or is too small to be judged
             missing.append(f"It could not be compared with what it was made from: {error}.")
@@ -170,7 +173,7 @@ def _judged(output: View, content: View, style: View, gates: Gates, *, whole: bo
     """The figures and the verdict; on the views that the maps read too, so that networks look once."""
     if not whole:
         return None
-    values = judge_views(output, content, style)
+    values = judge_views(output, content, style, choose_metrics(["palette_distance"] if output.swatches else ()))
     return Evaluation(values, gates.judge(values))
 
 
@@ -243,7 +246,7 @@ def _figures(evaluation: Evaluation | None) -> list[dict[str, object]]:
     flagged = {finding.metric: finding.outcome for finding in evaluation.verdict.findings}
     return [
         {"metric": metric, "value": evaluation.values[metric.name], "outcome": flagged.get(metric.name)}
-        for metric in choose_metrics()
+        for metric in choose_metrics(evaluation.values)
         if metric.name in evaluation.values
     ]
 

@@ -56,7 +56,7 @@ TOLERANCES: Final = {
     "color_histogram": 0.05,
     "color_cast": 0.005,
     "color_kept": 0.005,
-    "noise_ratio": 0.06,
+    "noise_ratio": 0.15,
     "checkerboard": 0.8,  # a ratio of maxima: far below its first threshold it means little
     "sharpness": 0.05,
     "flatness": 0.005,
@@ -280,7 +280,9 @@ def _read(folder: Path) -> Golden:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise InputError(f"{str(path)!r} is no golden set: {where}: {first['msg']}; record it again") from None
+        raise InputError(
+            f"{str(path)!r} is no golden set: {where}: {first['msg']}; repair it, or remove it and record again"
+        ) from None
 
 
 def _sha256(path: Path) -> str:

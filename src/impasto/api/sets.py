@@ -19,7 +19,7 @@ from impasto.evaluation.adapters.fid import art_fid, frechet_inception_distance
 from impasto.evaluation.adapters.weights import find_weights
 from impasto.evaluation.controls import CONTROLS
 from impasto.evaluation.gates import Gates
-from impasto.evaluation.manifest import Entry, Problem, entries_from_recipes, pictures_in, read_manifest
+from impasto.evaluation.manifest import Entry, Problem, entries_of
 from impasto.evaluation.metric import choose_metrics, installed_metrics
 from impasto.evaluation.pages import picture_uri, render, write_page
 from impasto.evaluation.pages.plots import intervals, scatter
@@ -133,7 +133,13 @@ class SetEvaluation:
         for rows in _by_style(self.rows).values():
             if len({row.content_sha256 for row in rows}) >= 2:
                 looks = [row.looks for row in rows]
-                found[style_name(rows[0].entry)] = style_consistency([out for out, _ in looks], [c for _, c in looks])
+                name = style_name(rows[0].entry)
+                if name in found:  # another picture of that name, from another folder
+                    name = " + ".join(str(style) for style in rows[0].entry.styles)
+                try:
+                    found[name] = style_consistency([out for out, _ in looks], [c for _, c in looks])
+                except InputError:  # the contents are one picture in several files
+                    continue
         return found
 
     @property
@@ -180,7 +186,7 @@ class SetEvaluation:
 
     def to_csv(self) -> str:
         """One line for each judged output, with every metric."""
-        metrics = list(self.rows[0].evaluation.values) if self.rows else []
+        metrics = _metrics(row.evaluation for row in self.rows)
         text = StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(["name", "output", "content", "style", "outcome", "reasons", *metrics])
@@ -188,7 +194,7 @@ class SetEvaluation:
             entry, found = row.entry, row.evaluation
             styles = ";".join(str(style) for style in entry.styles)
             reasons = "; ".join(found.verdict.reasons)
-            values = [found.values[metric] for metric in metrics]
+            values = [found.values.get(metric, "") for metric in metrics]
             writer.writerow([entry.name, entry.output, entry.content, styles, found.verdict.outcome, reasons, *values])
         return text.getvalue()
 
@@ -226,12 +232,13 @@ class SetEvaluation:
         return write_page(self.page(), path)
 
     def _summary(self, evaluations: Sequence[Evaluation]) -> dict[str, Summary]:
-        """Medians over pairs of figures of the rows, in their order."""
+        """Medians over pairs of figures of the rows, in their order; of those that have the figure."""
         found = {}
-        for metric in evaluations[0].values if evaluations else ():
+        for metric in _metrics(evaluations):
             by_pair = defaultdict(list)
             for row, evaluation in zip(self.rows, evaluations, strict=True):
-                by_pair[row.pair].append(evaluation.values[metric])
+                if metric in evaluation.values:
+                    by_pair[row.pair].append(evaluation.values[metric])
             values = [fmean(of_pair) for of_pair in by_pair.values()]
             found[metric] = Summary(median(values), interval(values, seed=self.seed))
         return found
@@ -282,7 +289,7 @@ def evaluate_set(
         find_weights(SET_DISTANCES[name])
     choose_metrics(asked)  # what is wrong with the call is said once, not for every output
     Gates.load(gates)
-    entries, problems = _entries(place, None if manifest is None else Path(manifest), [Path(one) for one in inputs])
+    entries, problems = entries_of(place, None if manifest is None else Path(manifest), [Path(one) for one in inputs])
     count, rows = len(problems) + len(entries), []
     for number, problem in enumerate(problems, start=1):
         if on_result:
@@ -319,25 +326,6 @@ def pixels_sha256(picture: Picture) -> str:
     """SHA-256 of the decoded pixels in 8 bits and of the size."""
     levels = (picture.pixels.clamp(0, 1) * 255).round().byte()
     return hashlib.sha256(repr(tuple(levels.shape)).encode() + levels.numpy().tobytes()).hexdigest()
-
-
-def _entries(source: Path, manifest: Path | None, inputs: Sequence[Path]) -> tuple[list[Entry], list[Problem]]:
-    """What belongs to the set.
-
-    Raises:
-        InputError: there is nothing there, or nothing that can be used.
-    """
-    if not source.exists():
-        raise InputError(f"there is no {str(source)!r}; give a folder of pictures or a manifest")
-    if manifest is None and source.is_dir():
-        return entries_from_recipes(source, inputs)
-    entries = read_manifest(manifest or source)
-    named = {entry.output.absolute() for entry in entries}
-    strangers = [path for path in (pictures_in(source) if source.is_dir() else ()) if path.absolute() not in named]
-    return entries, [
-        Problem(path.name, f"{path.name} is not named in the manifest; add a line for it or take it away")
-        for path in strangers
-    ]
 
 
 def _distances(names: Sequence[str], rows: Sequence[Judged]) -> dict[str, float]:
@@ -393,6 +381,11 @@ def _by_style(rows: Iterable[Judged]) -> dict[tuple[str, ...], list[Judged]]:
     for row in rows:
         found[row.style_sha256].append(row)
     return found
+
+
+def _metrics(evaluations: Iterable[Evaluation]) -> list[str]:
+    """Every metric that any of them has: ``palette_distance`` is only of outputs with a palette."""
+    return list(dict.fromkeys(metric for found in evaluations for metric in found.values))
 
 
 def _document(summary: Mapping[str, Summary]) -> dict[str, object]:

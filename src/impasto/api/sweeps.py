@@ -226,7 +226,7 @@ def sweep(
         raise SettingsError(f"sweep knows the settings of engine {OPTIMIZE}, not those of {engine}; use {OPTIMIZE}")
     shown, styles = read(content), tuple(read(one) for one in several(style))
     init = settings.get("init")
-    if init is not None and init not in STARTS:
+    if init is not None and not (isinstance(init, str) and init in STARTS):
         settings = {**settings, "init": read(init)}
     combinations = combinations_of(vary, settings)
     Gates.load(gates)
@@ -277,7 +277,7 @@ def _is_made(target: Path, content: Picture, styles: Sequence[Picture], settings
         recipe = None
     if recipe is None or recipe.regions or recipe.engine != OPTIMIZE:
         return False
-    first = None if init is None or init in STARTS else read(init).sha256
+    first = None if init is None or (isinstance(init, str) and init in STARTS) else read(init).sha256
     wanted = settings.model_dump(mode="json") | ({"init": "file"} if first else {})
     if settings.vgg_weights:  # a recipe holds no folders
         wanted["vgg_weights"] = PureWindowsPath(settings.vgg_weights).name

@@ -104,8 +104,8 @@ def evaluate(
     """
     from impasto import api
 
-    _check(output, content=content, style=style, manifest=manifest, inputs=inputs, html=html)
-    if output.is_dir() or manifest:
+    if output.is_dir() or manifest or output.suffix.lower() == ".csv":
+        _check_set(output, manifest, inputs, of_one=bool(content or style or colors or palette))
         from impasto.cli.evaluate_set import evaluate_set
 
         code = evaluate_set(
@@ -121,6 +121,8 @@ def evaluate(
             json=json,
         )
         raise typer.Exit(code)
+    if inputs or html:
+        raise SettingsError(f"--inputs and --html are for a set, but {str(output)!r} is no folder; leave them out")
     evaluation = api.evaluate(
         output,
         content=content,
@@ -177,22 +179,16 @@ def show(evaluation: "Evaluation") -> None:
         )
 
 
-def _check(
-    output: Path,
-    *,
-    content: Path | None,
-    style: list[Path] | None,
-    manifest: Path | None,
-    inputs: list[Path] | None,
-    html: Path | None,
-) -> None:
-    """Refuse options that belong to a set where there is one output, and the other way round.
+def _check_set(output: Path, manifest: Path | None, inputs: list[Path] | None, *, of_one: bool) -> None:
+    """Refuse what contradicts that a set is judged.
 
     Raises:
-        SettingsError: they contradict each other.
+        SettingsError: options of one output were given, or two answers to what the outputs were made of.
     """
-    if output.is_dir() or manifest:
-        if content or style:
-            raise SettingsError("--content and --style are of one output; for a set give --manifest or --inputs")
-    elif inputs or html:
-        raise SettingsError(f"--inputs and --html are for a set, but {str(output)!r} is no folder; leave them out")
+    if of_one:
+        raise SettingsError(
+            "--content and --style are of one output, and so are --colors and --palette; "
+            "for a set give --manifest or --inputs"
+        )
+    if inputs and not (output.is_dir() and manifest is None):
+        raise SettingsError("--inputs is for recipes, but a manifest names the files itself; leave --inputs out")

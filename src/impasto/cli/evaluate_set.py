@@ -34,11 +34,12 @@ def evaluate_set(
         if quiet:
             return
         if isinstance(found, api.Problem):
-            say(f"{number}/{count}  {found.name}: {found.reason}")
+            say(printable(f"{number}/{count}  {found.name}: {found.reason}"))
         else:
             verdict = found.evaluation.verdict
             reasons = "; ".join(verdict.reasons)
-            say(f"{number}/{count}  {found.entry.name}: {verdict.outcome}{': ' if reasons else ''}{reasons}")
+            said = f"{verdict.outcome}{': ' if reasons else ''}{reasons}"
+            say(printable(f"{number}/{count}  {found.entry.name}: {said}"))
 
     found = api.evaluate_set(
         source,
@@ -52,7 +53,8 @@ def evaluate_set(
     )
     if html:
         found.to_html(html)
-        say(f"{html}: {len(found.rows)} outputs")
+        if not quiet:
+            say(printable(f"{html}: {len(found.rows)} outputs"))
     if json:
         print_json(found.to_dict())
     elif not quiet:

@@ -96,7 +96,7 @@ def new(
 
 def _power(study: Study) -> Iterable[str]:
     """What so many votes can show, before anybody has given one."""
-    from impasto.evaluation.study import ATTENTION_TRIALS, detectable_rate, votes_needed
+    from impasto.evaluation.study import ATTENTION_TRIALS, MIN_RATERS, detectable_rate, votes_needed
 
     comparisons, pairs, asked = len(study.comparisons), len(study.pairs), len(study.questions)
     each = study.votes / comparisons
@@ -104,7 +104,7 @@ def _power(study: Study) -> Iterable[str]:
     yield (
         f"{len(study.variants)} variants ({', '.join(map(printable, study.variants))}), {pairs} pairs, {comparisons} "
         f"comparison{'s' * (comparisons > 1)}, {asked} question{'s' * (asked > 1)}; a rater sees {seen} trials, and "
-        f"{-(-study.votes // study.trials)} raters or more are needed"
+        f"{max(MIN_RATERS, -(-study.votes // study.trials))} raters or more are needed"
     )
     per_pair = max(1.0, each / pairs)
     rate, independent = detectable_rate(each, per_pair=per_pair), detectable_rate(each)

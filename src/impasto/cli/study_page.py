@@ -264,12 +264,15 @@ class _Handler(LocalHandler):
 
     def do_GET(self) -> None:  # noqa: N802 — http.server's name
         """The page, or a picture of a trial."""
-        match (self.asked_path() or "").split("/"):
+        path = self.asked_path()
+        if path is None:
+            return
+        match path.split("/"):
             case ["", ""]:
                 self.send_page("study.html")
             case ["", "picture", name, place]:
                 self._send_picture(name, place)
-            case ["", *_]:
+            case _:
                 self.send_error(HTTPStatus.NOT_FOUND)
 
     def _send_picture(self, name: str, place: str) -> None:

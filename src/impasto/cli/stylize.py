@@ -1,5 +1,6 @@
 """``impasto stylize``: the style of one picture, or of several, on the content of another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -159,13 +160,11 @@ def _judged(
     """Judge the file as it was written, and say what came of it."""
     from impasto import api
 
-    settings = stylization.recipe.settings
     evaluation = api.evaluate(
-        output,
+        replace(stylization, picture=api.read(output)),  # the recipe counts even where --metadata none left it out
         content=asked.content,
         style=[*asked.styles, *(region.style for region in asked.regions)],
         gates=gates,
-        colors=api.colors_of(settings),
     )
     if not quiet:
         say(f"gate: {evaluation.verdict.outcome}")

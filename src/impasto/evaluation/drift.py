@@ -181,7 +181,7 @@ def _check_windows(reference: Sequence[QualityRow], recent: Sequence[QualityRow]
 def _comparable(
     reference: Sequence[QualityRow], recent: Sequence[QualityRow]
 ) -> tuple[dict[str, Values], tuple[str, ...]]:
-    """The metrics with enough finite values in both windows, a value for each row; and why the others have not."""
+    """The metrics with enough finite values in both windows, a value or NaN for each row; and why not the others."""
     compared, ignored = {}, []
     rows = (*reference, *recent)
     for name in dict.fromkeys(name for row in rows for name in row.values):
@@ -189,7 +189,7 @@ def _comparable(
         finite = np.isfinite(values)
         then, now = int(finite[: len(reference)].sum()), int(finite[len(reference) :].sum())
         if then >= MIN_REFERENCE and now >= MIN_RECENT:
-            compared[name] = values
+            compared[name] = np.where(finite, values, math.nan)
         else:
             ignored.append(
                 f"{name}: the reference window has {then} finite values of it, the recent one {now}; "

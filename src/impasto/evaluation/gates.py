@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import SettingsError
+from impasto.evaluation.metric import installed_metrics
 
 if TYPE_CHECKING:
     import os
@@ -78,9 +79,9 @@ class Rule(BaseModel):
             ("review", self.review_below, self.review_above),
         ):
             if low is not None and value < low:
-                reason = f"{self.below} ({metric} {value:.3g}, expected at least {low:g})"
+                reason = f"{self.below or 'it is too low'} ({metric} {value:.3g}, expected at least {low:g})"
             elif high is not None and value > high:
-                reason = f"{self.above} ({metric} {value:.3g}, expected at most {high:g})"
+                reason = f"{self.above or 'it is too high'} ({metric} {value:.3g}, expected at most {high:g})"
             else:
                 continue
             return Finding(metric, value, outcome, reason)  # type: ignore[arg-type]
@@ -116,7 +117,7 @@ class Gates:
             colors: whose colours the output shall have.
 
         Raises:
-            SettingsError: the file cannot be read, or holds something that is no rule.
+            SettingsError: the file cannot be read, or holds something that is no rule, or one of no installed metric.
         """
         packaged = files("impasto.evaluation").joinpath("gates.toml").read_text("utf-8")
         documents = [("gates.toml", packaged)]
@@ -160,12 +161,25 @@ def colors_of(settings: Mapping[str, Any]) -> Colors:
 
 
 def _parse(name: str, text: str) -> _Document:
+    """A file of gates.
+
+    Raises:
+        SettingsError: it is none, or names a metric that is not installed: its rule would never say anything.
+    """
     try:
-        return _Document.model_validate(tomllib.loads(text))
+        document = _Document.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"the gates {name!r} are no TOML: {error}") from None
     except ValidationError as error:
         raise SettingsError(f"the gates {name!r} hold what is no rule: {_first(error)}") from None
+    known = installed_metrics()
+    for part in (document.rules, *document.engines.values(), *document.colors.values()):
+        for metric in part:
+            if metric not in known:
+                raise SettingsError(
+                    f"the gates {name!r} have a rule for {metric!r}, which is no metric; installed: {', '.join(known)}"
+                )
+    return document
 
 
 def _first(error: ValidationError) -> str:

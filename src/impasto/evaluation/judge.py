@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from impasto.errors import InputError
+from impasto.errors import InputError, SettingsError
 from impasto.evaluation.controls import CONTROLS
 from impasto.evaluation.gates import Gates, Verdict
 from impasto.evaluation.metric import Metric, choose_metrics
@@ -81,7 +81,7 @@ def judge(
     wanted = list(controls)
     for name in wanted:
         if name not in CONTROLS:
-            raise InputError(f"no control named {name!r}; there are {', '.join(CONTROLS)}")
+            raise SettingsError(f"no control named {name!r}; there are {', '.join(CONTROLS)}")
     for picture in (output, content, *styles):
         if not bool(torch.isfinite(picture.pixels).all()):
             raise InputError(f"{picture.name or 'a picture'} holds numbers that are not finite; make it again")

@@ -136,6 +136,41 @@ def entries_from_recipes(folder: Path, inputs: Sequence[Path] = ()) -> tuple[lis
     return entries, problems
 
 
+def check_source(source: Path) -> None:
+    """See that there is a set.
+
+    Raises:
+        InputError: there is nothing of that name.
+    """
+    if not source.exists():
+        raise InputError(f"there is no {str(source)!r}; give a folder of pictures or a manifest")
+
+
+def entries_of(source: Path, manifest: Path | None, inputs: Sequence[Path]) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a set, and what of it cannot be used.
+
+    Args:
+        source: a folder of pictures, or a manifest.
+        manifest: of the folder; None: what the recipes inside the pictures say counts.
+        inputs: see :func:`entries_from_recipes`.
+
+    Raises:
+        InputError: there is nothing there, or nothing that can be used.
+    """
+    check_source(source)
+    if manifest is not None and not source.is_dir():
+        raise InputError(f"a manifest is given beside {str(source)!r}, which is no folder; give a folder, or it alone")
+    if manifest is None and source.is_dir():
+        return entries_from_recipes(source, inputs)
+    entries = read_manifest(manifest or source)
+    named = {entry.output.absolute() for entry in entries}
+    strangers = [path for path in (pictures_in(source) if source.is_dir() else ()) if path.absolute() not in named]
+    return entries, [
+        Problem(path.name, f"{path.name} is not named in the manifest; add a line for it or take it away")
+        for path in strangers
+    ]
+
+
 def pictures_in(folder: Path) -> list[Path]:
     """The files right in a folder that have the extension of a picture that impasto writes, in the order of names."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in output_formats() and path.is_file())

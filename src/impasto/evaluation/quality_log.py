@@ -222,7 +222,13 @@ class QualityLog:
                 arguments,
             ):
                 values[number][name] = math.nan if value is None else value
-        return [_row(record[1:], values[record[0]]) for record in records]
+        try:
+            return [_row(record[1:], values[record[0]]) for record in records]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the quality log {str(self._path)!r} holds a row that impasto did not write ({error}); restore the "
+                "file, or begin another"
+            ) from None
 
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write all results as one table, a column for each metric: ``.csv``, or ``.parquet`` where pyarrow is there.

@@ -60,6 +60,8 @@ def test_users_file_changes_what_it_names_and_leaves_the_rest(tmp_path) -> None:
         ("[rules.style_gain]\nreview_below = 0.1\nreject_below = 0.2\n", "must lie beyond"),
         ("[colors.purple.style_gain]\nreview_below = 0.1\n", "colors.purple"),
         ("[rules.style_gain]\nreview_below = nan\n", "finite"),
+        ("[rules.style_gian]\nreview_below = 0.9\n", "style_gian.*no metric"),
+        ("[engines.other.style_gian]\nreview_below = 0.9\n", "style_gian.*no metric"),
     ],
 )
 def test_gates_that_are_none_are_refused_with_the_place(tmp_path, text: str, message: str) -> None:
@@ -85,3 +87,9 @@ def test_colors_of_every_color_setting_are_known() -> None:
     }
     assert {color: colors_of({"color": color}) for color in schema} == expected
     assert colors_of({}) == "style"
+
+
+def test_rule_without_words_still_says_what_is_wrong() -> None:
+    finding = Rule(review_above=0.1).finding("leak", 0.2)
+    assert finding is not None
+    assert finding.reason == "it is too high (leak 0.2, expected at most 0.1)"

@@ -164,3 +164,29 @@ def test_every_control_keeps_the_size(pictures) -> None:
     trio = views(output, content, [style])
     for name, control in CONTROLS.items():
         assert control(trio)[0].pixels.shape == trio[0].pixels.shape, name
+
+
+@pytest.mark.parametrize("palette", [None, "#abc", [[1, 2]], 7, [["red", 0, 0]]])
+def test_recipe_with_a_palette_that_is_none_is_refused(content, style, tmp_path, palette) -> None:
+    Image.fromarray(content).save(tmp_path / "content.png")
+    Image.fromarray(style).save(tmp_path / "style.png")
+    made = impasto.stylize(tmp_path / "content.png", tmp_path / "style.png", image_size=48, scales=[48], steps=1)
+    settings = {**made.recipe.settings, "color": "palette", "palette": palette}
+    changed = dataclasses.replace(made, recipe=made.recipe.model_copy(update={"settings": settings}))
+    changed.save(tmp_path / "out.png")
+    with pytest.raises(InputError, match="palette"):
+        impasto.evaluate(tmp_path / "out.png")
+
+
+def test_unknown_colors_are_refused(content, style) -> None:
+    with pytest.raises(SettingsError, match="colors='purple' cannot be used; use style, content, palette"):
+        impasto.evaluate(content, content=content, style=style, colors="purple")
+
+
+def test_name_with_a_null_byte_in_a_recipe_is_not_found(content, style, tmp_path) -> None:
+    made = impasto.stylize(content, style, image_size=48, scales=[48], steps=1)
+    source = made.recipe.content.model_copy(update={"name": "a\0b.png"})
+    changed = dataclasses.replace(made, recipe=made.recipe.model_copy(update={"content": source}))
+    changed.save(tmp_path / "out.png")
+    with pytest.raises(InputError, match="was not found"):
+        impasto.evaluate(tmp_path / "out.png")

@@ -167,3 +167,10 @@ def test_views_of_several_styles_see_each_by_its_area(photograph) -> None:
     _, _, both = views(content, content, [a, b])
     assert both.pixels.shape == (1, 3, 64, 128)
     assert torch.allclose(both.pixels[..., :64], resize(a.pixels[None], 64, 64), atol=1 / 255)
+
+
+@pytest.mark.parametrize("size", [(32, 4000), (4000, 32)])
+def test_ms_ssim_of_a_very_long_picture_is_defined(size) -> None:
+    pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    long = View(pixels)
+    assert installed_metrics()["ms_ssim"].function(long, long, long) == pytest.approx(1, abs=1e-4)

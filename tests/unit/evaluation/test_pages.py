@@ -100,6 +100,14 @@ def test_plot_keeps_text_as_text_in_the_colour_of_the_page(plot: Markup) -> None
     assert "var(--series-1" in plot
 
 
+@pytest.mark.parametrize("label", ["@99@", "#010203", "#a8451f and font: 3px b"])
+def test_label_that_looks_like_the_plots_own_marks_is_shown_as_it_is(label: str) -> None:
+    seen = _Seen(
+        plots.scatter({label: [(0.1, 0.9, label), (0.5, 0.4, "b")], "c": [(0.2, 0.2, "c")]}, x="gain", y="edges")
+    )
+    assert seen.text.count(label) == 2  # in the legend and under the pointer
+
+
 def test_lines_leave_out_what_a_logarithm_cannot_show() -> None:
     points = [(1.0, 0.0), (2.0, -1.0), (3.0, float("nan")), (4.0, 1.0), (5.0, 2.0)]
     assert plots.lines({"a": points}, x="x", y="y", log_y=True) != ""

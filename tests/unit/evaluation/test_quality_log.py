@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.util import find_spec
@@ -180,6 +181,16 @@ def test_a_newer_format_is_refused(path: Path, mode: str) -> None:
     connection.close()
     with pytest.raises(InputError, match=f"format {SCHEMA_VERSION + 1}.*update impasto"):
         QualityLog(path, mode)
+
+
+@pytest.mark.parametrize(("column", "value"), [("at", "noon"), ("content", "{}"), ("styles", "[1]"), ("settings", "{")])
+def test_a_row_of_another_hand_is_refused_in_one_sentence(path: Path, column: str, value: str) -> None:
+    with QualityLog(path) as log:
+        log.append(ROW)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE results SET {column} = ?", (value,))  # noqa: S608
+    with QualityLog(path, "read") as log, pytest.raises(InputError, match="that impasto did not write"):
+        log.rows()
 
 
 @pytest.mark.parametrize("place", ["missing/quality.sqlite", "."])

@@ -179,6 +179,8 @@ def test_protocol_refuses_what_nobody_could_judge(make: Make, tmp_path: Path) ->
         again(votes=0)
     with pytest.raises(SettingsError, match="once"):
         again(questions=("style", "style"))
+    with pytest.raises(SettingsError, match="questions are beauty"):
+        again(questions=("beauty",))
     with pytest.raises(SettingsError, match="from 3 to 6"):
         again(trials=7)
     with pytest.raises(InputError, match=r"not known: .*holds no recipe"):
@@ -213,6 +215,15 @@ def test_damaged_protocol_is_refused_in_one_sentence(tmp_path: Path, text: str) 
     (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match="cannot be read as a study"):
         load_study(tmp_path)
+
+
+def test_protocol_that_was_edited_into_one_without_attention_trials_is_refused(make: Make, tmp_path: Path) -> None:
+    study = make()
+    twins = tuple(pair.model_copy(update={"name": str(index)}) for index, pair in enumerate(study.pairs[:1] * 3))
+    for pairs, reason in ((twins, "same content and style"), (study.pairs[:1] * 3, "same name")):
+        (tmp_path / "study" / "study.json").write_text(study.model_copy(update={"pairs": pairs}).model_dump_json())
+        with pytest.raises(InputError, match=reason):
+            load_study(tmp_path / "study")
 
 
 # The trials
@@ -478,6 +489,19 @@ def test_result_knows_equal_from_open(make: Make) -> None:
     found = analyse(study, VoteRecord(tuple(many)))
     assert found.questions[0].comparisons[0].outcome == "equal"
     assert found.questions[0].verdict == "no difference that matters: every win rate is within 0.2 of 1/2"
+
+
+def test_verdict_of_three_says_what_is_equal_and_calls_nothing_open_that_is_not(make: Make) -> None:
+    study = make("abc", 6, votes=6, questions=("style",), margin=0.2)
+
+    def prefer_the_first_two(trial: Trial) -> str:
+        last = trial.pair.outputs[2]
+        return "right" if trial.left == last else "left"  # between the others by side, which is balanced
+
+    raters = [(f"rater {number}", number) for number in range(60)]
+    votes = [vote for name, block in raters for vote in whole(study, name, block, prefer_the_first_two)]
+    (found,) = analyse(study, VoteRecord(tuple(votes))).questions
+    assert found.verdict == ("a is better than c; b is better than c; a and b do not differ so that it matters")
 
 
 def test_intervals_are_wider_where_raters_disagree_than_where_votes_do(make: Make) -> None:

@@ -209,12 +209,12 @@ METRICS: Final = (
     Metric(
         "noise_ratio",
         artefacts.noise_ratio,
-        "pixel noise over the noisier input's",
+        "pixel noise in the smoothest tenth, over the noisier input's",
         better="lower",
         span="0 … ; 1 as the inputs",
         backbone="none",
         cost="pixels",
-        blind_to="coarse grain; fine texture counts as noise",
+        blind_to="coarse grain; grain that the style has too",
         source="Immerkær 1996",
     ),
     Metric(

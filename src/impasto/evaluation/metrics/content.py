@@ -103,12 +103,16 @@ def ssim(output: View, content: View, style: View) -> float:  # noqa: ARG001
 def ms_ssim(output: View, content: View, style: View) -> float:  # noqa: ARG001
     """Multi-scale structural similarity of the luminance at up to 1024 px; fewer scales where the picture is small.
 
+    A picture so long that this would leave fewer rows than the window has is taken larger.
+
     Source:
         Wang, Simoncelli, Bovik, "Multi-scale Structural Similarity", ACSSC 2003, eq. 7. Scales below the window's
         size are left out and the exponents divided by their sum.
     """
     height, width = output.luminance.shape
-    size = fit_size(height, width, min(max(height, width), _MS_SSIM_LONGER_PX))
+    longer, shorter = max(height, width), min(height, width)
+    least = -(-_SSIM_WINDOW_PX * longer // shorter)
+    size = fit_size(height, width, max(min(longer, _MS_SSIM_LONGER_PX), least))
     a, b = (resized(view.luminance, size)[None, None] for view in (output, content))
     parts: list[float] = []
     while len(parts) < len(_MS_SSIM_WEIGHTS) and min(a.shape[-2:]) >= _SSIM_WINDOW_PX:

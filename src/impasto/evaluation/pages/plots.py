@@ -230,7 +230,7 @@ class _Plot:
 
     def titled(self, title: str) -> str:
         """The id of a mark that gets a title, shown under the pointer."""
-        self._titles.append(title)
+        self._titles.append(self.token(title))  # a token, so that it stays as it is while the SVG is worked on
         return f"mark-{len(self._titles) - 1}-"
 
     def tick(self, axis: Axis, *, log: bool = False, whole: bool = False) -> None:
@@ -256,7 +256,7 @@ class _Plot:
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
         svg = _SCRAP.sub("", buffer.getvalue())
         used = set(re.findall(r"#([\w-]+)", svg))
-        svg = re.sub(r'<g id="mark-(\d+)-">', lambda found: f"<g>{self._title(int(found[1]))}", svg)
+        svg = re.sub(r'<g id="mark-(\d+)-">', lambda found: f"<g><title>{self._titles[int(found[1])]}</title>", svg)
         svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
         svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", svg)
         svg = svg.replace(_INK, "currentColor")
@@ -265,9 +265,6 @@ class _Plot:
         svg = re.sub(r"@(\d+)@", lambda found: str(escape(self._names[int(found[1])])), svg)
         svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg role="img" {self._aria()} \1>', svg, count=1)
         return Markup(svg.strip())  # noqa: S704 — matplotlib's marks, and names escaped just above
-
-    def _title(self, index: int) -> str:
-        return f"<title>{escape(self._titles[index])}</title>"
 
     def _aria(self) -> str:
         return f'aria-label="{escape(self._label)}"'.replace("\\", "&#92;")

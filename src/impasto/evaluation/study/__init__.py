@@ -4,7 +4,14 @@ protocol.py fixes what is asked, trials.py what each rater sees, votes.py keeps 
 it shows. Nothing here serves a page or draws a picture.
 """
 
-from impasto.evaluation.study.analysis import Comparison, QuestionResult, RaterReport, StudyResult, analyse
+from impasto.evaluation.study.analysis import (
+    MIN_RATERS,
+    Comparison,
+    QuestionResult,
+    RaterReport,
+    StudyResult,
+    analyse,
+)
 from impasto.evaluation.study.bradley_terry import bradley_terry
 from impasto.evaluation.study.power import detectable_rate, votes_needed
 from impasto.evaluation.study.protocol import (
@@ -25,6 +32,7 @@ from impasto.evaluation.study.votes import Vote, VoteLog, VoteRecord, read_votes
 
 __all__ = [
     "ATTENTION_TRIALS",
+    "MIN_RATERS",
     "QUESTIONS",
     "Comparison",
     "Question",

@@ -316,10 +316,11 @@ def _comparison(
     )
 
 
-def _verdict(variants: Sequence[str], comparisons: Iterable[Comparison], margin: float) -> str:
+def _verdict(variants: Sequence[str], comparisons: Sequence[Comparison], margin: float) -> str:
     """What all comparisons together allow one to say, in a sentence."""
     beaten: dict[str, set[str]] = {name: set() for name in variants}
     outcomes = Counter(comparison.outcome for comparison in comparisons)
+    equal = [comparison for comparison in comparisons if comparison.outcome == "equal"]
     for comparison in comparisons:
         if comparison.outcome == "first":
             beaten[comparison.first].add(comparison.second)
@@ -328,10 +329,11 @@ def _verdict(variants: Sequence[str], comparisons: Iterable[Comparison], margin:
     for name, others in beaten.items():
         if len(others) == len(variants) - 1:
             return f"{name} is better than {' and '.join(other for other in variants if other != name)}"
-    if outcomes["equal"] == outcomes.total():
+    if len(equal) == outcomes.total():
         return f"no difference that matters: every win rate is within {margin:g} of 1/2"
-    better = [f"{name} is better than {' and '.join(sorted(others))}" for name, others in beaten.items() if others]
-    return "; ".join([*better, "the rest is open"]) if better else "no difference shown"
+    shown = [f"{name} is better than {' and '.join(sorted(others))}" for name, others in beaten.items() if others]
+    shown += [f"{row.first} and {row.second} do not differ so that it matters" for row in equal]
+    return "; ".join([*shown, "the rest is open"] if outcomes["open"] else shown) if shown else "no difference shown"
 
 
 def _agreement(choices: Sequence[_Choice]) -> tuple[float | None, int]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from impasto.errors import InputError, OutputError, SettingsError
 from impasto.evaluation.manifest import entries_from_recipes, pictures_in, read_manifest
 from impasto.images import read
+from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,6 +90,10 @@ class Study(_Part):
     def _agrees(self) -> Self:
         if any(len(pair.outputs) != len(self.variants) for pair in self.pairs):
             raise ValueError("a pair has not one output for each variant")
+        if len({pair.name for pair in self.pairs}) < len(self.pairs):
+            raise ValueError("two pairs have the same name")
+        if len({(pair.content.sha256, pair.style_key) for pair in self.pairs}) < 2:
+            raise ValueError("all pairs have the same content and style")
         return self
 
     @property
@@ -165,7 +170,7 @@ def create_study(
     Raises:
         InputError: the study has votes already; fewer than two variants or three pairs; content or style is unknown, or
             not the same for all variants; two outputs of a pair are the same file or have different shapes.
-        SettingsError: ``votes``, ``margin`` or ``trials`` is out of bounds, or a question is asked twice.
+        SettingsError: ``votes``, ``margin`` or ``trials`` is out of bounds; a question is unknown or asked twice.
         OutputError: the folder cannot be written to.
     """
     _refuse_voted(folder)
@@ -201,11 +206,11 @@ def create_study(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        study_file(folder).write_text(study.model_dump_json(indent=1) + "\n", "utf-8")
     except OSError as error:
         raise OutputError(
             f"cannot write a study into {str(folder)!r}: {error.strerror or error}; choose another folder"
         ) from error
+    write_whole(study_file(folder), f"{study.model_dump_json(indent=1)}\n".encode())
     return study
 
 
@@ -223,8 +228,10 @@ def _check(votes: int, questions: Sequence[Question], margin: float) -> None:
         raise SettingsError(f"votes is {votes}, but a verdict needs at least 1; give the number that decides")
     if not 0 < margin < 0.5:
         raise SettingsError(f"margin is {margin}, but must lie between 0 and 0.5; 0.1 is usual")
-    if not questions or len(set(questions)) < len(questions):
-        raise SettingsError(f"questions are {', '.join(questions) or 'none'}; ask each of {', '.join(QUESTIONS)} once")
+    if not questions or len(set(questions)) < len(questions) or not set(questions) <= set(QUESTIONS):
+        raise SettingsError(
+            f"questions are {', '.join(questions) or 'none'}; ask any of {', '.join(QUESTIONS)}, each once"
+        )
 
 
 def _variant_names(variants: Sequence[Path]) -> tuple[str, ...]:
