@@ -40,6 +40,23 @@ def _commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ..
     return [path, *(one for name, child in below for one in _commands(child, (*path, name)))]
 
 
+def _rules(rules: dict[str, object]) -> list[str]:
+    """Thresholds as rows of a table; one that is switched off has none."""
+    rows = ["| metric | review | reject | because |", "| - | - | - | - |"]
+    for name, rule in rules.items():
+        sides = (
+            ("<", rule.review_below, rule.reject_below, rule.below),
+            (">", rule.review_above, rule.reject_above, rule.above),
+        )
+        shown = [side for side in sides if side[1] is not None or side[2] is not None]
+        for sign, review, reject, says in shown:
+            bounds = ("" if bound is None else f"{sign} {bound:g}" for bound in (review, reject))
+            rows.append(f"| `{name}` | {' | '.join(bounds)} | {says} |")
+        if not shown:
+            rows.append(f"| `{name}` | off | off | |")
+    return rows
+
+
 def metrics_page() -> str:
     """Every metric with how to read it, every threshold, and the weights that users may bring."""
     rows = [
@@ -51,15 +68,15 @@ def metrics_page() -> str:
         f"{m.blind_to} | {m.source} |"
         for m in METRICS
     ]
-    gates = ["| metric | review | reject | because |", "| - | - | - | - |"]
-    for name, rule in Gates.load().rules.items():
-        for sign, review, reject, says in (
-            ("<", rule.review_below, rule.reject_below, rule.below),
-            (">", rule.review_above, rule.reject_above, rule.above),
-        ):
-            if review is not None or reject is not None:
-                bounds = ("" if bound is None else f"{sign} {bound:g}" for bound in (review, reject))
-                gates.append(f"| `{name}` | {' | '.join(bounds)} | {says} |")
+    gates = [*_rules(Gates.load().rules)]
+    special = []
+    for title, rules in (
+        ("of the engine `optimize`", Gates.load(engine="optimize").rules),
+        ("of outputs that keep the content's colours", Gates.load(colors="content").rules),
+        ("of outputs in a palette's colours", Gates.load(colors="palette").rules),
+    ):
+        other = {name: rule for name, rule in rules.items() if rule != Gates.load().rules.get(name)}
+        special += [f"\n\nOther, {title}:\n\n", "\n".join(_rules(other))]
     weights = ["| file | what | from | SHA-256 |", "| - | - | - | - |"]
     weights += [
         f"| `{file.file}` | {file.what} ({file.licence}) | {file.home} | {(file.sha256 or 'not pinned')[:16]} |"
@@ -73,8 +90,9 @@ def metrics_page() -> str:
             "\n".join(rows),
             "\n\n\\* needs what only you have: a palette, or weights that cannot be shipped.\n\n## Gates\n\n"
             "Thresholds of `src/impasto/evaluation/gates.toml`; `--gates FILE` changes any of them, with the same "
-            "tables. Engines and outputs that keep the content's colours may have others there.\n\n",
+            "tables.\n\n",
             "\n".join(gates),
+            *special,
             "\n\n## Weights of your own\n\nPut the file into the folder that `IMPASTO_WEIGHTS` names, or where the "
             "message says. Nothing is downloaded.\n\n",
             "\n".join(weights),

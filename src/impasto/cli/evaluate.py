@@ -100,7 +100,7 @@ def evaluate(
 
     [dim]impasto evaluate out.png --controls[/dim]
 
-    Exit codes: 0 ok, 3 a person should look, 4 reject; of a set, the worst.
+    Exit codes: 0 ok, 3 a person should look, 4 reject; of a set the worst, and 2 where only some could not be judged.
     """
     from impasto import api
 

@@ -34,6 +34,8 @@ SMALL_PX: Final = 256
 _TWIN_MIN_SIDE_PX: Final = 64
 #: Shorter sides below it leave a network nothing to see.
 MIN_SIDE_PX: Final = 32
+#: Longer than that over its shorter side, a picture's twin would be too large for tables between all of its places.
+MAX_ASPECT: Final = 20
 #: How far the aspect ratios of output and content may differ: a crop would read as content that was lost.
 ASPECT_TOLERANCE: Final = 0.02
 #: What the views read of VGG-19. The losses of ``optimize`` read reluB_1 and relu4_2; the others are the judge's own.
@@ -162,7 +164,7 @@ def views(
         swatches: the palette that the output's colours shall keep to, if any.
 
     Raises:
-        InputError: there is no style, or the aspect ratios differ by more than 2 %.
+        InputError: there is no style, the aspect ratios differ by more than 2 %, or a picture is longer than 20:1.
         ImageTooSmallError: a picture is smaller than 32 px.
     """
     if not styles:
@@ -172,6 +174,11 @@ def views(
             raise ImageTooSmallError(
                 f"{picture.name or 'a picture'} is {picture.width}×{picture.height} px, but {MIN_SIDE_PX} px on the "
                 "shorter side are needed to judge it; give a larger picture"
+            )
+        if max(picture.height, picture.width) > MAX_ASPECT * min(picture.height, picture.width):
+            raise InputError(
+                f"{picture.name or 'a picture'} is {picture.width}×{picture.height} px, but at most {MAX_ASPECT}:1 can "
+                "be judged; give a part of it"
             )
     ratio = (output.width / output.height) / (content.width / content.height)
     if abs(ratio - 1) > ASPECT_TOLERANCE:

@@ -73,6 +73,8 @@ def test_missing_style_tiny_pictures_and_unknown_names_are_refused(pictures) -> 
         judge(output, content, [style], metrics=["beauty"])
     with pytest.raises(InputError, match=r"no control named 'x'; there are identity"):
         judge(output, content, [style], controls=["x"])
+    with pytest.raises(InputError, match="1400×64 px, but at most 20:1"):
+        judge(output, content, [Picture(torch.rand(3, 64, 1400))])
     broken = output.with_pixels(torch.full_like(output.pixels, torch.nan))
     with pytest.raises(InputError, match="not finite"):
         judge(broken, content, [style])

@@ -95,7 +95,7 @@ def correlation(one: Tensor, other: Tensor) -> float:
     """Pearson correlation of two tensors of one shape; 0 where one of them is flat."""
     a, b = (values.flatten() - values.mean() for values in (one.double(), other.double()))
     scale = a.norm() * b.norm()
-    return float(a @ b / scale) if scale > 1e-9 else 0.0
+    return max(-1.0, min(1.0, float(a @ b / scale))) if scale > 1e-9 else 0.0
 
 
 def _gain(output: list[Tensor], content: list[Tensor], style: list[Tensor]) -> float:
