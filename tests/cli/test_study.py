@@ -377,3 +377,11 @@ def test_run_says_where_it_is_and_ends_well_with_ctrl_c(place: Path) -> None:
         finally:
             process.kill()  # or the block would wait for ever
         assert "0 votes of 0 raters are in st/votes.jsonl" in process.stderr.read()
+
+
+def test_study_that_is_being_shown_is_not_made_anew(place: Path) -> None:
+    begin()
+    before = Path("st/study.json").read_bytes()
+    with StudyPage(load_study(Path("st")), Path("st")), pytest.raises(InputError, match="being shown to people"):
+        begin()
+    assert Path("st/study.json").read_bytes() == before

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.api.evaluate import evaluate
 from impasto.api.stylize import read_recipe, rerun
-from impasto.errors import ImpastoError, InputError
+from impasto.errors import ImpastoError, InputError, UnreadableImageError
 from impasto.evaluation.manifest import pictures_in
 from impasto.images import encode, read_metadata
 from impasto.inputs import RecipeFiles
@@ -286,4 +286,12 @@ def _read(folder: Path) -> Golden:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file in hex.
+
+    Raises:
+        UnreadableImageError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UnreadableImageError(f"cannot read {str(path)!r}: {error.strerror}; check its permissions") from None

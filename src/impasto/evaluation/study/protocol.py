@@ -13,6 +13,7 @@ from itertools import combinations
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import InputError, OutputError, SettingsError
@@ -221,6 +222,19 @@ def _refuse_voted(folder: Path) -> None:
         raise InputError(
             f"the study in {str(folder)!r} has votes already, and its protocol stays as it is; choose another folder"
         )
+    if lock_file(folder).exists():
+        try:
+            with FileLock(lock_file(folder), timeout=0):
+                pass
+        except Timeout:
+            raise InputError(
+                f"the study in {str(folder)!r} is being shown to people; end its `impasto study run` first"
+            ) from None
+
+
+def lock_file(folder: Path) -> Path:
+    """What a process that collects votes holds."""
+    return folder / ".votes.lock"
 
 
 def _check(votes: int, questions: Sequence[Question], margin: float) -> None:

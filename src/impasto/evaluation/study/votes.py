@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import InputError, OutputError
-from impasto.evaluation.study.protocol import Question, Side, votes_file
+from impasto.evaluation.study.protocol import Question, Side, lock_file, votes_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ class VoteLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = votes_file(folder)
-        self._process = FileLock(folder / ".votes.lock", timeout=0)
+        self._process = FileLock(lock_file(folder), timeout=0)
         self._threads = threading.Lock()
 
     def __enter__(self) -> Self:
