@@ -174,7 +174,9 @@ def load_efficientnet() -> EfficientNet:
     Raises:
         WeightsError: the weights are missing or damaged.
     """
-    return EfficientNet(read_weights(packaged_path()))
+    # Kept for callers who want gradients too, whoever asked first.
+    with torch.inference_mode(False):
+        return EfficientNet(read_weights(packaged_path()))
 
 
 def _same_padding(size_px: int, kernel_px: int, stride: int) -> tuple[int, int]:

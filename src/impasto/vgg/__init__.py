@@ -45,7 +45,7 @@ def load_network(
     device: torch.device,
     dtype: torch.dtype,
 ) -> LoadedNetwork:
-    """The network, ready to run; the last one loaded is kept for the next call.
+    """The network, ready to run; the last two loaded are kept: one that paints, one that judges.
 
     Args:
         path: of torchvision's or Caffe's full-precision file; ``None``: the packaged 8-bit weights.
@@ -61,7 +61,7 @@ def load_network(
     return _load(path, changed_ns, deepest, pooling, device, dtype)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _load(
     path: str | None,
     changed_ns: int,  # noqa: ARG001 — part of the key: a file that has changed is read again
@@ -70,7 +70,9 @@ def _load(
     device: torch.device,
     dtype: torch.dtype,
 ) -> LoadedNetwork:
-    weights = load_weights(path)
-    scales = PACKAGED_SCALES if path is None else measure_scales(weights)
-    net = VGG19(weights, scales, deepest=deepest, pooling=pooling, device=device, dtype=dtype)
+    # Kept for callers who want gradients too, whoever asked first.
+    with torch.inference_mode(False):
+        weights = load_weights(path)
+        scales = PACKAGED_SCALES if path is None else measure_scales(weights)
+        net = VGG19(weights, scales, deepest=deepest, pooling=pooling, device=device, dtype=dtype)
     return LoadedNetwork(net, weights.source, weights.sha256)

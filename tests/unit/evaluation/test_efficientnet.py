@@ -105,7 +105,10 @@ def test_padding_is_the_grey_that_input_is_centred_on() -> None:
     assert_close(stem, stem[..., 10:11, 10:11].expand_as(stem), atol=1e-5, rtol=0)
 
 
-def test_network_passes_gradients_to_the_picture() -> None:
+def test_network_passes_gradients_to_the_picture_also_when_a_judge_loaded_it() -> None:
+    load_efficientnet.cache_clear()
+    with torch.inference_mode():
+        load_efficientnet()
     pixels = torch.rand(1, 3, 32, 32, requires_grad=True)
     load_efficientnet()(pixels)["stage5"].square().sum().backward()
     assert pixels.grad is not None
