@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from impasto.api.stylize import ImageLike
     from impasto.evaluation.swatches import Swatch
+    from impasto.images import Picture
 
 
 def evaluate(
@@ -75,27 +76,56 @@ def evaluate(
     else:
         recipe, picture = recipe_in(output), read(output)
     seen, styles = _inputs(output, recipe, content, style)
-    whose = colors or (colors_of(recipe.settings) if recipe else "style")
-    rules = Gates.load(gates, engine=recipe.engine if recipe else None, colors=whose)
-    names = (CONTROLS if controls else ()) if isinstance(controls, bool) else controls
     if log is not None and recipe is None:
         raise InputError(
             "a row of the quality log says how the output was made, but there is no recipe in it; drop log"
         )
-    found = judge(
+    return judge_made(
         picture,
+        recipe,
         read(seen),
         [read(one) for one in styles],
-        gates=rules,
+        gates=gates,
         metrics=metrics,
-        controls=names,
+        controls=(CONTROLS if controls else ()) if isinstance(controls, bool) else controls,
+        colors=colors,
+        palette=palette,
+        log=log,
+    )
+
+
+def judge_made(
+    output: Picture,
+    recipe: Recipe | None,
+    content: Picture,
+    styles: Sequence[Picture],
+    *,
+    gates: str | os.PathLike[str] | None = None,
+    metrics: Iterable[str] = (),
+    controls: Iterable[str] = (),
+    colors: Colors | None = None,
+    palette: str | Sequence[str] | None = None,
+    log: str | os.PathLike[str] | None = None,
+) -> Evaluation:
+    """Judge pictures that are read already, by the gates that fit how the output was made; see :func:`evaluate`.
+
+    The log gets a row only if there is a recipe.
+    """
+    whose = colors or (colors_of(recipe.settings) if recipe else "style")
+    found = judge(
+        output,
+        content,
+        styles,
+        gates=Gates.load(gates, engine=recipe.engine if recipe else None, colors=whose),
+        metrics=metrics,
+        controls=controls,
         gray=whose != "style",
         swatches=swatches_of(recipe) if palette is None else parse_palette(palette),
     )
     if log is not None and recipe:
         with QualityLog(log) as rows:
             rows.append(
-                QualityRow.of(recipe, picture.sha256 or "", found.values, found.verdict.outcome, found.verdict.reasons)
+                QualityRow.of(recipe, output.sha256 or "", found.values, found.verdict.outcome, found.verdict.reasons)
             )
     return found
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from impasto.api.evaluate import evaluate, recipe_in
+from impasto.api.evaluate import judge_made, recipe_in
 from impasto.errors import InputError, OutputError, UnreadableImageError
 from impasto.evaluation.adapters.fid import art_fid, frechet_inception_distance
 from impasto.evaluation.adapters.weights import find_weights
@@ -355,14 +355,15 @@ def _judged(
 ) -> Judged:
     """One output, judged, and what the whole set needs of it."""
     output, content, styles = read(entry.output), read(entry.content), [read(style) for style in entry.styles]
-    evaluation = evaluate(
-        entry.output,
-        content=content,
-        style=styles,
+    evaluation = judge_made(
+        output,
+        recipe_in(entry.output),
+        content,
+        styles,
         gates=gates,
         metrics=metrics,
-        controls=controls,
-        log=log if recipe_in(entry.output) else None,
+        controls=CONTROLS if controls else (),
+        log=log,
     )
     seen = views(output, content, styles)
     return Judged(
