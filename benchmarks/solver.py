@@ -14,7 +14,7 @@ import torch
 from bench import free_pair, peer_settings
 from impasto.engines.optimize.initial import recolor
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.optimize.parts import Part, Source
+from impasto.engines.parts import Part, Source
 from impasto.engines.optimize.solvers import BoxLBFGS
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings

@@ -43,6 +43,23 @@ class Progress:
     """The picture as it would be kept now, ``(3, h, w)`` float32 in [0, 1] on the CPU; costs a copy."""
 
 
+@dataclass(frozen=True)
+class TrainingProgress:
+    """Where a training stands after a step."""
+
+    step: int
+    """Steps done, from 1."""
+    steps: int
+    terms: Mapping[str, float]
+    """The weighted parts of the loss by name, averaged over the last steps."""
+    samples_per_s: float
+    elapsed_s: float
+    eta_s: float
+    """Seconds still to go at the speed so far."""
+    preview: Callable[[], Tensor] = field(repr=False, compare=False)
+    """Some pictures as the network paints them now, side by side, ``(3, h, w)`` float32 in [0, 1] on the CPU."""
+
+
 #: What a run calls after every step, in its own thread.
 OnProgress = Callable[[Progress], None]
 

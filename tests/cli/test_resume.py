@@ -19,7 +19,7 @@ SOURCE = str(Path(impasto.__file__).parents[1])
 
 #: impasto with checkpoints as often as it can write them: tests do not wait for seconds.
 OFTEN = """
-import impasto.engines.optimize.checkpoint as checkpoint
+import impasto.engines.checkpoint as checkpoint
 checkpoint._EVERY_S = checkpoint._PAUSE = 0.0
 from impasto.cli.main import main
 raise SystemExit(main())

@@ -11,7 +11,7 @@ import torch
 
 import impasto
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.optimize.parts import Part, Source
+from impasto.engines.parts import Part, Source
 from impasto.engines.optimize.plan import plan_scales
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings

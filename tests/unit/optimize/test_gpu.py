@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import impasto
-from impasto.engines.optimize import checkpoint, plan
+from impasto.engines import checkpoint, plan
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from impasto.engines.optimize.initial import cover, noise, recolor
-from impasto.engines.optimize.parts import Part, Source
+from impasto.engines.parts import Part, Source
 from impasto.losses import moments
 
 

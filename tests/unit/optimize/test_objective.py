@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.optimize.parts import Part, Source
+from impasto.engines.parts import Part, Source
 from impasto.images import read, resize
 from impasto.settings import CONTENT_LOSSES, STYLE_LOSSES, OptimizeSettings
 

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 import impasto
 from impasto.engines.base import Region
-from impasto.engines.optimize.parts import Part, Source, divide, turn
+from impasto.engines.parts import Part, Source, divide, turn
 from impasto.images import Picture, read
 
 LEFT = np.zeros((48, 64), np.uint8)

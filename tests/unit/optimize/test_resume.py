@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 
 import impasto
-from impasto.engines.optimize import checkpoint
+from impasto.engines import checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

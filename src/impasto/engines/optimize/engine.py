@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from impasto.engines.base import Region, RunPlan, Stylization
-from impasto.engines.optimize.checkpoint import open_workdir
-from impasto.engines.optimize.parts import divide
+from impasto.engines.checkpoint import open_workdir
+from impasto.engines.parts import divide
 from impasto.engines.optimize.plan import (
     ScalePlan,
     fit_memory,

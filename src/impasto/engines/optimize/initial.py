@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.engines.optimize.parts import Part, colors_of
+from impasto.engines.parts import Part, colors_of
 from impasto.images import ColorStatistics, match_linear, resize
 
 

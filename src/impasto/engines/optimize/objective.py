@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from impasto.engines.optimize.parts import Part
+from impasto.engines.parts import Part
 from impasto.engines.optimize.readings import Reading, Statistics, damping, draw_positions, sample_count
 from impasto.engines.optimize.targets import ON_COLUMNS, ON_MOMENTS, UNITS, style_losses
 from impasto.losses import columns_of, palette_loss, self_similarity_loss, total_variation

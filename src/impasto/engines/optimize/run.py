@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from impasto.engines.base import RunPlan, Stylization, TracePoint
-from impasto.engines.optimize.checkpoint import Checkpoint, Workdir
-from impasto.engines.optimize.coloring import Coloring
+from impasto.engines.checkpoint import Checkpoint, Workdir
+from impasto.engines.coloring import Coloring
 from impasto.engines.optimize.initial import cover, noise, recolor
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.optimize.parts import Part, turn
+from impasto.engines.parts import Part, turn
 from impasto.engines.optimize.plan import (
     STRIPS_WORK,
     ScalePlan,

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from impasto.engines.optimize.parts import Part
+from impasto.engines.parts import Part
 from impasto.images import (
     ColorStatistics,
     Picture,

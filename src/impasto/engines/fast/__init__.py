@@ -1,0 +1,1 @@
+"""Engine ``fast``: a network paints a picture in one pass."""

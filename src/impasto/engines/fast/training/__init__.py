@@ -1,0 +1,1 @@
+"""Training of engine ``fast``'s networks."""
