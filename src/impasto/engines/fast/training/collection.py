@@ -74,7 +74,9 @@ class Collection:
                 if path.name not in left_out and path.stem not in left_out:
                     chances[path] = chance
         if not chances:
-            raise InputError(f"no picture is in {', '.join(map(repr, sources))}; give a folder with photos or paintings")
+            raise InputError(
+                f"no picture is in {', '.join(map(repr, sources))}; give a folder with photos or paintings"
+            )
         return cls(list(chances), list(chances.values()), crops, seed)
 
     def draw(self, chooser: random.Random, count: int) -> list[tuple[int, int]]:
@@ -124,7 +126,9 @@ def _pictures(source: str) -> list[tuple[Path, float]]:
     except ValueError:
         text, weight = source, 1.0
     if not weight > 0:
-        raise InputError(f"{source!r} gives its pictures a chance of {weight:g}; give a number above 0, or leave it out")
+        raise InputError(
+            f"{source!r} gives its pictures a chance of {weight:g}; give a number above 0, or leave it out"
+        )
     path = Path(text)
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)

@@ -73,7 +73,9 @@ class Objective:
         targets = []
         for found in self._moments(pictures):
             parts = [(m.mean, _deviation(m), m.covariance) for m in found]
-            targets.append(StyleTarget(*(tuple(t.to(torch.bfloat16) for t in kind) for kind in zip(*parts, strict=True))))
+            targets.append(
+                StyleTarget(*(tuple(t.to(torch.bfloat16) for t in kind) for kind in zip(*parts, strict=True)))
+            )
         return targets
 
     @torch.no_grad()
@@ -82,9 +84,7 @@ class Objective:
         features = activations(self._net, pictures, (_CONTENT,))[_CONTENT]
         return list(F.instance_norm(features.float()).to(torch.bfloat16))
 
-    def __call__(
-        self, output: Tensor, contents: Sequence[Tensor], styles: Sequence[StyleTarget]
-    ) -> dict[str, Tensor]:
+    def __call__(self, output: Tensor, contents: Sequence[Tensor], styles: Sequence[StyleTarget]) -> dict[str, Tensor]:
         """Weighted terms of painted pictures ``(b, 3, n, n)`` against a content and a style each."""
         fine = activations(self._net, output, _FINE)
         coarse = activations(self._net, F.avg_pool2d(output, 2), (_COARSE,))[_COARSE]

@@ -139,7 +139,9 @@ class Trainer:
         began, first = time.perf_counter(), self._step
         while self._step < self._schedule.steps:
             cancel.check()
-            terms = self._train(self._samples.batch(self._step, self._schedule.batch - self._schedule.kept, self._schedule.kept))
+            terms = self._train(
+                self._samples.batch(self._step, self._schedule.batch - self._schedule.kept, self._schedule.kept)
+            )
             if terms is None:
                 continue
             self.history.append(terms)

@@ -1,25 +1,13 @@
-"""Every setting of every engine, once: name, type, bounds, unit, default and help.
-
-The command line (and later the service and the agents' tools) is generated from these models. The defaults come from
-``benchmarks/sheet.py``; what it showed is in ``docs/engines/optimize.md``.
+"""Settings of the engine ``optimize``. The defaults come from ``benchmarks/sheet.py``; what it showed is in
+``docs/engines/optimize.md``.
 """
 
 import math
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from impasto.errors import SettingsError
-from impasto.palette import parse_palette
+from impasto.settings.base import PictureSettings, Weight
 
 #: What ``init`` may name besides a picture.
 STARTS: Final = ("content", "noise", "style")
@@ -69,8 +57,6 @@ def _some_weight_counts(table: dict[str, float]) -> dict[str, float]:
     return table
 
 
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Channel = Annotated[float, Field(ge=0, le=1)]
 _Table = Annotated[dict[str, Weight], Field(min_length=1), BeforeValidator(_parse_table)]
 LayerWeights = Annotated[_Table, _one_of(LAYERS, "layer"), Field(json_schema_extra={"of": "LAYER"})]
 StyleLosses = Annotated[
@@ -107,25 +93,19 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
 }
 
 
-class OptimizeSettings(BaseModel):
+class OptimizeSettings(PictureSettings):
     """Settings of the engine ``optimize`` (Gatys et al.); immutable, complete, checked on creation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    owner: ClassVar[str] = "engine optimize"
 
     preset: Preset | None = Field(
         None, description="a look: sets what is not set beside it; balanced is what the defaults are"
-    )
-    strength: float = Field(
-        1.0, ge=0, le=1, description="how far from the photo (0: the photo itself) to the full style (1)"
     )
     image_size: int | None = Field(
         None,
         ge=16,
         le=16384,
         description="longer side of the output in pixels; by default 512, or the content's if less",
-    )
-    style_weights: tuple[Weight, ...] | None = Field(
-        None, description="one share per style picture, in their order; equal if left out"
     )
     content_weight: Weight = Field(0.015, description="how strongly the content is held on to")
     style_weight: Weight = Field(1.0, description="how strongly the style is imposed")
@@ -165,19 +145,6 @@ class OptimizeSettings(BaseModel):
     style_rotation: tuple[Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)], ...] = Field(
         (0.0,), description="degrees the styles are turned by, counterclockwise; several: all of them count alike"
     )
-    color: Literal["style", "luminance", "linear", "histogram", "palette"] = Field(
-        "style",
-        description="whose colours: style (the style's); the content's by luminance (only lightness is painted), "
-        "linear (mean and covariance) or histogram; or those of palette",
-    )
-    color_when: Literal["after", "before"] = Field(
-        "after", description="recolour the finished picture, or the styles before the run; luminance is always both"
-    )
-    palette: Annotated[tuple[tuple[Channel, Channel, Channel], ...], Field(min_length=1, max_length=16)] | None = Field(
-        None,
-        description="colours to reach with color=palette, 1 to 16: #1d3557,#e63946",
-        json_schema_extra={"of": "COLOR"},
-    )
     init: str = Field(
         "content", min_length=1, description="the picture to start from: content, noise, style or the path of a picture"
     )
@@ -202,15 +169,10 @@ class OptimizeSettings(BaseModel):
     time_budget: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="seconds: plan scales and steps to end near them, and stop there"
     )
-    bit_depth: Literal[8, 16] = Field(8, description="bits per channel of the picture; 16 for PNG and TIFF")
     memory: Literal["auto", "whole", "strips"] = Field(
         "auto",
         description="whole: every activation is kept; strips: computed again, a few rows at a time, in a quarter of "
         "the memory at print sizes and up to a third more time; auto: strips where the whole would not fit",
-    )
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:N or mps")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the network's computation; auto: bfloat16 where the processor is fast at it"
     )
     vgg_weights: str | None = Field(
         None, description="path of torchvision's or Caffe's full-precision VGG-19; by default the packaged one"
@@ -222,23 +184,6 @@ class OptimizeSettings(BaseModel):
         if isinstance(values, dict) and values.get("preset") in PRESETS:
             return {**PRESETS[values["preset"]], **values}
         return values
-
-    @field_validator("palette", mode="before")
-    @classmethod
-    def _read_swatches(cls, palette: Any) -> Any:
-        texts = [palette] if isinstance(palette, str) else palette
-        if isinstance(texts, list | tuple) and texts and all(isinstance(text, str) for text in texts):
-            try:
-                return parse_palette(texts if len(texts) > 1 else texts[0])
-            except SettingsError as error:
-                raise ValueError(str(error)) from None
-        return palette
-
-    @model_validator(mode="after")
-    def _palette_belongs_to_its_color(self) -> Self:
-        if (self.palette is not None) != (self.color == "palette"):
-            raise ValueError("palette and color=palette belong together; give both or neither")
-        return self
 
     @field_validator("style_rotation", mode="before")
     @classmethod
@@ -259,13 +204,6 @@ class OptimizeSettings(BaseModel):
             raise ValueError("scales must ascend, such as 128,256,512")
         return scales
 
-    @field_validator("style_weights")
-    @classmethod
-    def _some_style_counts(cls, weights: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if weights is not None and not 0 < sum(weights) < math.inf:
-            raise ValueError("at least one style weight must be above 0, and their sum a finite number")
-        return weights
-
     @property
     def effect(self) -> float:
         """What style and total variation are multiplied by: 0 at strength 0, 1 at strength 1.
@@ -274,24 +212,3 @@ class OptimizeSettings(BaseModel):
         makes the style gain about even in strength (docs/engines/optimize.md).
         """
         return (self.strength / (2 - self.strength)) ** 3
-
-    @classmethod
-    def of(cls, /, **options: Any) -> Self:
-        """Check ``options`` and fill in the defaults.
-
-        Raises:
-            SettingsError: a name is unknown or a value out of bounds; one sentence with name, value and bounds.
-        """
-        try:
-            return cls(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "settings"
-            if first["type"] == "extra_forbidden":
-                raise SettingsError(
-                    f"no setting named {name!r}; engine optimize has {', '.join(sorted(cls.model_fields))}"
-                ) from None
-            reason = first["msg"].removeprefix("Value error, ")
-            if not first["loc"]:  # two settings contradict each other
-                raise SettingsError(reason) from None
-            raise SettingsError(f"{name}={first['input']!r} cannot be used: {reason[0].lower()}{reason[1:]}") from None
