@@ -30,8 +30,8 @@ class Progress:
     """Steps done at this scale, from 1."""
     steps: int
     """Steps planned at this scale."""
-    loss: float
-    """The weighted sum that is minimised."""
+    loss: float | None
+    """The weighted sum that is minimised; None where one pass minimises nothing."""
     terms: Mapping[str, float]
     """The weighted parts of ``loss`` by name: ``content relu4_2``, ``style w2 relu1_1``, …, ``tv``."""
     fraction: float

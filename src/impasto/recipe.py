@@ -91,11 +91,12 @@ class Recipe(_Part):
     styles: tuple[Source, ...]
     regions: tuple[RegionSource, ...] = ()
     init: Source | None = None
+    start: Weights | None = Field(default=None, description="the network that painted the first picture")
     settings: dict[str, Any]
     scales: tuple[Scale, ...]
     weights: Weights
     environment: Environment
-    loss: float = Field(description="of the saved 8-bit picture at its full size")
+    loss: float | None = Field(description="of the saved picture at its full size; none where one pass minimises none")
     terms: dict[str, float] = Field(description="the weighted parts of the loss, by name")
     trace: tuple[ScaleTrace, ...] = Field(
         default=(), description="how the loss came there; empty in files made before it was kept"

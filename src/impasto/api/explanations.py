@@ -21,7 +21,7 @@ from impasto.evaluation.pages.losses import loss_plot, style_plot, terms
 from impasto.evaluation.view import views
 from impasto.images import Picture, fill_transparent, read
 from impasto.inputs import find_sources
-from impasto.settings import OptimizeSettings
+from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
     import os
@@ -263,8 +263,9 @@ def _files(recipe: Recipe) -> list[tuple[str, Source]]:
 
 def _settings(recipe: Recipe) -> list[dict[str, object]]:
     """Every setting with its default and meaning, and whether it was set to something else."""
-    known = OptimizeSettings.model_fields if recipe.engine == "optimize" else {}
-    defaults = OptimizeSettings.of().model_dump(mode="json") if known else {}
+    model = ENGINES.get(recipe.engine)
+    known = model.model_fields if model else {}
+    defaults = model.of().model_dump(mode="json") if model else {}
     return [
         {
             "name": name,

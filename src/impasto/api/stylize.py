@@ -10,12 +10,12 @@ from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
 from impasto.errors import InputError
 from impasto.images import Picture, read, read_metadata
-from impasto.recipe import Recipe, Source
-from impasto.settings import STARTS
+from impasto.recipe import Recipe, Source, Weights
+from impasto.settings import DEFAULT_PX, FAST, STARTS, OptimizeSettings, choose_engine
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -36,7 +36,8 @@ def stylize(
     style: ImageLike | Sequence[ImageLike] = (),
     *,
     regions: Sequence[RegionLike] = (),
-    engine: str = "optimize",
+    engine: str | None = None,
+    quality: str | None = None,
     workdir: str | os.PathLike[str] | None = None,
     on_plan: Callable[[RunPlan], None] | None = None,
     on_progress: OnProgress | None = None,
@@ -50,7 +51,9 @@ def stylize(
         style: one such picture or a list of them; may be left out where there are regions.
         regions: parts of the content with a style of their own, each ``(mask, style)`` or ``(mask, style,
             style_mask)``; white marks the part. What no region covers takes ``style``, or stays as it is without one.
-        engine: name of the engine.
+        engine: name of the engine: ``optimize`` (the default) or ``fast``.
+        quality: instead of an engine: ``draft`` (one pass), ``standard`` (one pass and a short optimisation) or
+            ``fine`` (the full optimisation).
         workdir: a folder for checkpoints: the same call goes on where it was ended, and ends with the same bytes.
         on_plan: called with a :class:`RunPlan` before the first step: sizes, memory, time.
         on_progress: called with a :class:`Progress` after every step.
@@ -74,18 +77,24 @@ def stylize(
         >>> result = impasto.stylize("photo.jpg", "painting.jpg", image_size=512)  # doctest: +SKIP
         >>> result.save("out.png")  # doctest: +SKIP
     """
+    name, settings = _meant(engine, quality, settings)
     settings, first = _with_init(settings)
-    return load_engine(engine).stylize(
-        read(content),
-        [read(one) for one in several(style)],
+    given, styles, areas = read(content), [read(one) for one in several(style)], [_region(region) for region in regions]
+    start = None
+    if settings.get("init") == FAST:
+        first, start = _fast_start(given, styles, areas, settings)
+    result = load_engine(name).stylize(
+        given,
+        styles,
         settings,
-        regions=[_region(region) for region in regions],
+        regions=areas,
         init=first,
         workdir=None if workdir is None else Path(workdir),
         on_plan=on_plan,
         on_progress=on_progress,
         cancel=cancel,
     )
+    return result if start is None else replace(result, recipe=_begun(result.recipe, start))
 
 
 def plan(
@@ -93,7 +102,8 @@ def plan(
     style: ImageLike | Sequence[ImageLike] = (),
     *,
     regions: Sequence[RegionLike] = (),
-    engine: str = "optimize",
+    engine: str | None = None,
+    quality: str | None = None,
     **settings: Any,
 ) -> RunPlan:
     """What :func:`stylize` would do with the same arguments: scales, memory and, from a step timed here, seconds.
@@ -101,8 +111,9 @@ def plan(
     Raises:
         Everything that it raises before it computes.
     """
+    name, settings = _meant(engine, quality, settings)
     settings, _ = _with_init(settings)
-    return load_engine(engine).plan(
+    return load_engine(name).plan(
         read(content),
         [read(one) for one in several(style)],
         settings,
@@ -118,6 +129,7 @@ def rerun(
     regions: Sequence[RegionLike] = (),
     init: ImageLike | None = None,
     vgg_weights: str | None = None,
+    model: str | None = None,
     on_plan: Callable[[RunPlan], None] | None = None,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
@@ -131,6 +143,7 @@ def rerun(
         regions: the regions that it names, in their order.
         init: the picture it started from, if it names one.
         vgg_weights: path of the network's weights, if the recipe names others than the packaged ones.
+        model: path of engine fast's network, if the recipe names another than the shipped one.
         on_plan: as in :func:`stylize`.
         on_progress: as in :func:`stylize`.
         cancel: as in :func:`stylize`.
@@ -138,10 +151,9 @@ def rerun(
     Raises:
         InputError: a picture is not the one that the recipe names (its SHA-256 differs), or one is missing.
     """
-    if (vgg_weights is None) != (recipe.settings.get("vgg_weights") is None):
-        raise InputError(
-            f"the recipe names the weights {recipe.settings.get('vgg_weights')}; give exactly these as vgg_weights"
-        )
+    for name, path in (("vgg_weights", vgg_weights), ("model", model)):
+        if (path is None) != (recipe.settings.get(name) is None):
+            raise InputError(f"the recipe names the weights {recipe.settings.get(name)}; give exactly these as {name}")
     if (init is None) != (recipe.init is None):
         raise InputError(
             "the recipe and the call disagree on whether there is a picture to start from; give init if so"
@@ -166,10 +178,16 @@ def rerun(
         for area, named in zip(areas, recipe.regions, strict=True)
     ]
     first = _same_if_any(first, recipe.init)
+    options, start = dict(recipe.settings), None
+    for name, path in (("vgg_weights", vgg_weights), ("model", model)):
+        if options.get(name) is not None:
+            options[name] = path
+    if options.get("init") == FAST:
+        first, start = _fast_start(given, styles, areas, options)
     result = load_engine(recipe.engine).stylize(
         given,
         styles,
-        {**recipe.settings, "vgg_weights": vgg_weights},
+        options,
         regions=areas,
         init=first,
         scales=recipe.scales,
@@ -182,7 +200,9 @@ def rerun(
             f"the network's weights have SHA-256 {result.recipe.weights.sha256}, "
             f"the recipe names {recipe.weights.sha256} ({recipe.weights.source})"
         )
-    return result
+    if start != recipe.start:
+        raise InputError("the network that paints the first picture is not the one that the recipe names")
+    return result if start is None else replace(result, recipe=_begun(result.recipe, start))
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -225,6 +245,37 @@ def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None
     if init is None or (isinstance(init, str) and init in STARTS):
         return settings, None
     return {**settings, "init": "file"}, read(init)
+
+
+def _meant(engine: str | None, quality: str | None, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The engine's name and all settings; an engine of another package has no quality."""
+    if quality is None:
+        return engine or "optimize", settings
+    name, preset = choose_engine(engine, quality)
+    return name, {**preset, **settings}
+
+
+def _fast_start(
+    content: Picture, styles: Sequence[Picture], regions: Sequence[Region], settings: Mapping[str, Any]
+) -> tuple[Picture, Weights]:
+    """What engine fast paints of the same inputs, and the network it was painted with.
+
+    An engine never calls another, so it is done here.
+    """
+    size = OptimizeSettings.of(**{**settings, "init": FAST}).image_size or DEFAULT_PX
+    shared = {
+        name: settings[name]
+        for name in ("strength", "style_weights", "device", "dtype")
+        if settings.get(name) is not None
+    }
+    longer = max(16, min(size, max(content.width, content.height)))
+    result = load_engine("fast").stylize(content, styles, {**shared, "image_size": longer}, regions=regions)
+    return result.picture, result.recipe.weights
+
+
+def _begun(recipe: Recipe, start: Weights) -> Recipe:
+    """The recipe of a run whose first picture a network painted: that picture is no input."""
+    return recipe.model_copy(update={"init": None, "start": start})
 
 
 def _region(region: RegionLike) -> Region:

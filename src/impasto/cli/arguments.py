@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
+from impasto.settings import ENGINES, QUALITIES
+
 #: The panel of ``--help`` for what is written, and where.
 OUTPUT_PANEL: Final = "Output"
 
@@ -37,7 +39,29 @@ Regions = Annotated[
     ),
 ]
 
-Quality = Annotated[int, typer.Option(min=1, max=100, rich_help_panel=OUTPUT_PANEL, help="of JPEG, WebP and AVIF")]
+FileQuality = Annotated[
+    int, typer.Option("--file-quality", min=1, max=100, rich_help_panel=OUTPUT_PANEL, help="of JPEG, WebP and AVIF")
+]
+
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="|".join(ENGINES),
+        show_default=False,
+        help="how it is painted: fast (one pass through a network) or optimize (Gatys et al.); by default optimize",
+    ),
+]
+
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        metavar="|".join(QUALITIES),
+        show_default=False,
+        help="draft: one pass; standard: one pass and a short optimisation; fine: the full optimisation",
+    ),
+]
 
 Quiet = Annotated[bool, typer.Option("--quiet", rich_help_panel=OUTPUT_PANEL, help="show only warnings and errors")]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli.terminal import printable, result_console
-from impasto.settings import OptimizeSettings
+from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,7 +51,7 @@ def _tables(recipe: Recipe) -> list[tuple[str, Table]]:
         ("inputs", _table(inputs)),
         (f"settings of engine {printable(recipe.engine)}", _settings(recipe)),
         ("scales", _table(scales)),
-        ("loss by term", _table([*losses, ("sum", f"{recipe.loss:.4g}")])),
+        *([] if recipe.loss is None else [("loss by term", _table([*losses, ("sum", f"{recipe.loss:.4g}")]))]),
         ("environment", _table([*environment, weights])),
     ]
 
@@ -72,7 +72,8 @@ def _settings(recipe: Recipe) -> Table:
     from rich.text import Text
 
     table = _table([])
-    defaults = OptimizeSettings.of().model_dump(mode="json") if recipe.engine == "optimize" else {}
+    model = ENGINES.get(recipe.engine)
+    defaults = model.of().model_dump(mode="json") if model else {}
     for name, value in recipe.settings.items():
         differs = name in defaults and value != defaults[name]
         style = "bold" if differs else ""

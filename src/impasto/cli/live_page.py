@@ -90,7 +90,8 @@ class LivePage:
         """Show a step, with a new picture if somebody looks and it is time for one."""
         picture = self._take(progress)
         with self._changed:
-            self._losses.append((progress.scale, progress.loss))
+            if progress.loss is not None:
+                self._losses.append((progress.scale, progress.loss))
             self._shown |= {
                 "phase": "stopping" if self._token.stopped else "running",
                 **{name: getattr(progress, name) for name in ("scale", "scales", "width", "height", "step", "steps")},

@@ -47,6 +47,8 @@ PANELS: Final = {
     "device": "Machine",
     "dtype": "Machine",
     "vgg_weights": "Machine",
+    "runtime": "Machine",
+    "model": "Machine",
 }
 
 _MAX_INT64: Final = 2**63 - 1
@@ -54,8 +56,10 @@ _MAX_INT64: Final = 2**63 - 1
 _WORDS: Final = {"integer": "INT", "number": "NUMBER", "string": "TEXT"}
 
 
-def with_settings(model: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a command that takes ``**settings`` one option for every field of ``model``.
+def with_settings(*models: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command that takes ``**settings`` one option for every field of the models.
+
+    Of a field that several have, the first one's words and bounds are shown.
 
     An option that is not given arrives as ``None``: to an engine, left out and set to the default may differ.
     """
@@ -64,7 +68,7 @@ def with_settings(model: type[BaseModel]) -> Callable[[Callable[P, R]], Callable
         own = list(inspect.signature(command).parameters.values())
         arguments = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
         options = [p for p in own if p.kind is p.KEYWORD_ONLY]
-        parameters = [*arguments, *_parameters(model), *options]
+        parameters = [*arguments, *_parameters(models), *options]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what typer reads
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command
@@ -75,7 +79,7 @@ def with_settings(model: type[BaseModel]) -> Callable[[Callable[P, R]], Callable
 def given_settings(model: type[BaseModel], values: Mapping[str, str | None]) -> dict[str, Any]:
     """The settings that were given on the command line, lists split at their commas, not yet checked."""
     fields = _fields(model)
-    return {name: _read(value, fields[name]) for name, value in values.items() if value is not None}
+    return {name: _read(value, fields.get(name, {})) for name, value in values.items() if value is not None}
 
 
 def _read(value: str, field: dict[str, Any]) -> Any:
@@ -86,9 +90,11 @@ def _read(value: str, field: dict[str, Any]) -> Any:
     return {str(choice): choice for choice in field.get("enum", ())}.get(value, value)
 
 
-def _parameters(model: type[BaseModel]) -> list[inspect.Parameter]:
+def _parameters(models: tuple[type[BaseModel], ...]) -> list[inspect.Parameter]:
     """One option for every field, in the order of the panels."""
-    fields = _fields(model)
+    fields: dict[str, dict[str, Any]] = {}
+    for model in reversed(models):
+        fields |= _fields(model)
     panels = list(dict.fromkeys(PANELS.values()))
     return [
         inspect.Parameter(

@@ -3,22 +3,24 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from impasto.cli.arguments import Content, Json, Regions, Styles
+from impasto.cli.arguments import Content, EngineName, Json, Quality, Regions, Styles
 from impasto.cli.options import with_settings
 from impasto.cli.progress import duration, memory
 from impasto.cli.request import Request
 from impasto.cli.terminal import print_json, result_console, warnings_so_far
-from impasto.settings import OptimizeSettings
+from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
     from impasto.engines.base import RunPlan
 
 
-@with_settings(OptimizeSettings)
+@with_settings(*reversed(ENGINES.values()))
 def plan(
     content: Content,
     style: Styles = None,
     *,
+    engine: EngineName = None,
+    quality: Quality = None,
     region: Regions = None,
     json: Json = False,
     **settings: str | None,
@@ -29,11 +31,11 @@ def plan(
 
     The time is estimated from a step that is timed on this machine; nothing is painted.
     """
-    asked = Request.parse(content, style, region, settings)
+    asked = Request.parse(content, style, region, settings, engine=engine, quality=quality)
 
     from impasto import api
 
-    planned = api.plan(content, asked.styles, regions=asked.regions_for_api, **asked.options)
+    planned = api.plan(content, asked.styles, regions=asked.regions_for_api, engine=asked.engine, **asked.options)
     if json:
         scales = [scale.model_dump() for scale in planned.scales]
         print_json(asdict(planned) | {"scales": scales, "warnings": warnings_so_far()})

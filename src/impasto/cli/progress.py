@@ -43,7 +43,7 @@ def _lines() -> OnProgress:
         nonlocal last
         if progress.scale != last:
             last = progress.scale
-            say(f"{_where(progress)}: {progress.steps} steps, loss {progress.loss:.4g}")
+            say(f"{_where(progress)}: {progress.steps} steps{_loss(progress, before=', ')}")
 
     return show
 
@@ -80,7 +80,7 @@ def _bar(token: CancelToken, above: RenderableType | None) -> Iterator[OnProgres
                 total=1.0,
                 completed=progress.fraction,
                 description="stopping" if token.stopped else _where(progress),
-                numbers=f"loss {progress.loss:.4g}  {duration(progress.eta_s)} left",
+                numbers=f"{_loss(progress, after='  ')}{duration(progress.eta_s)} left",
             )
 
         yield show
@@ -94,12 +94,17 @@ def show_plan(plan: RunPlan) -> None:
 
 def memory(plan: RunPlan) -> str:
     """``about 1,000 of 22,000 free MiB, whole``."""
-    how = "whole" if plan.memory == "whole" else "in strips"
+    how = "whole" if plan.memory == "whole" else f"in {plan.memory}"
     return f"about {plan.memory_mb:,} of {plan.free_mb:,} free MiB, {how}"
 
 
 def _where(progress: Progress) -> str:
     return f"scale {progress.scale}/{progress.scales} {progress.width}×{progress.height}"
+
+
+def _loss(progress: Progress, before: str = "", after: str = "") -> str:
+    """The loss in words; nothing where there is none."""
+    return "" if progress.loss is None else f"{before}loss {progress.loss:.4g}{after}"
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from impasto.cli.options import given_settings
 from impasto.errors import InputError
-from impasto.settings import OptimizeSettings
+from impasto.settings import ENGINES, STARTS, PictureSettings, choose_engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +59,8 @@ class Request:
     content: Path
     styles: tuple[Path, ...]
     regions: tuple[RegionFiles, ...]
-    settings: OptimizeSettings
+    engine: str
+    settings: PictureSettings
 
     @classmethod
     def parse(
@@ -68,6 +69,9 @@ class Request:
         styles: Sequence[Path] | None,
         regions: Sequence[str] | None,
         settings: Mapping[str, str | None],
+        *,
+        engine: str | None = None,
+        quality: str | None = None,
     ) -> Self:
         """Read what was typed.
 
@@ -77,8 +81,10 @@ class Request:
         """
         if not styles and not regions:
             raise InputError("no style was given; give a STYLE behind CONTENT, or a part with --region MASK:STYLE")
-        checked = OptimizeSettings.of(**given_settings(OptimizeSettings, settings))
-        return cls(content, tuple(styles or ()), tuple(map(RegionFiles.parse, regions or ())), checked)
+        name, preset = choose_engine(engine, quality)
+        model = ENGINES[name]
+        checked = model.of(**{**preset, **given_settings(model, settings)})
+        return cls(content, tuple(styles or ()), tuple(map(RegionFiles.parse, regions or ())), name, checked)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -93,6 +99,7 @@ class Request:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that goes in."""
-        named = (self.options.get("init"), self.settings.vgg_weights)
+        start = self.options.get("init")
+        named = (None if start in STARTS else start, *(self.options.get(name) for name in ("vgg_weights", "model")))
         of_regions = (path for region in self.regions for path in region.files())
         return (self.content, *self.styles, *of_regions, *(Path(name) for name in named if name))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, Json, Painted, Quality, Quiet, StyleFiles
+from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, FileQuality, Json, Painted, Quiet, StyleFiles
 from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json, say
@@ -55,7 +55,7 @@ def rerun(
     init: _Init = None,
     vgg_weights: _Weights = None,
     output: _Output = None,
-    quality: Quality = 95,
+    file_quality: FileQuality = 95,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -63,7 +63,7 @@ def rerun(
 
     The inputs are looked for by name in FILE's folder and in the working directory.
     They are taken only if their SHA-256 is the recipe's.
-    JPEG, WebP and AVIF need the --quality that FILE was written with.
+    JPEG, WebP and AVIF need the --file-quality that FILE was written with.
     """
     from impasto import api
 
@@ -81,7 +81,7 @@ def rerun(
         output=output,
         inputs=[file, *found.files],
         bit_depth=recipe.settings.get("bit_depth", 8),
-        quality=quality,
+        quality=file_quality,
         quiet=quiet,
     )
     before = file.read_bytes()

@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Content, Gates, Json, Quality, Quiet, Regions, Styles
+from impasto.cli.arguments import (
+    OUTPUT_PANEL,
+    Content,
+    EngineName,
+    FileQuality,
+    Gates,
+    Json,
+    Quality,
+    Quiet,
+    Regions,
+    Styles,
+)
 from impasto.cli.options import with_settings
 from impasto.cli.progress import show_plan
 from impasto.cli.request import Request
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json, say
 from impasto.errors import SettingsError
-from impasto.settings import OptimizeSettings
+from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
     from impasto.engines.base import Stylization
@@ -83,15 +94,17 @@ _Preview = Annotated[
 ]
 
 
-@with_settings(OptimizeSettings)
+@with_settings(*reversed(ENGINES.values()))
 def stylize(
     content: Content,
     style: Styles = None,
     *,
+    engine: EngineName = None,
+    quality: Quality = None,
     region: Regions = None,
     output: _Output,
     metadata: _Metadata = "recipe",
-    quality: Quality = 95,
+    file_quality: FileQuality = 95,
     save_every: _SaveEvery = None,
     workdir: _Workdir = None,
     keep_on_interrupt: _KeepOnInterrupt = False,
@@ -108,12 +121,12 @@ def stylize(
 
     Values with commas are lists: --style-weights 1,0.5 --scales 128,256 --layers relu1_1,relu4_1=0.5
     """
-    asked = Request.parse(content, style, region, settings)
+    asked = Request.parse(content, style, region, settings, engine=engine, quality=quality)
     run = Run(
         output=output,
         inputs=asked.files,
         bit_depth=asked.settings.bit_depth,
-        quality=quality,
+        quality=file_quality,
         metadata=metadata == "recipe",
         quiet=quiet,
         save_every=save_every,
@@ -131,6 +144,7 @@ def stylize(
             content,
             asked.styles,
             regions=asked.regions_for_api,
+            engine=asked.engine,
             workdir=workdir,
             on_plan=None if quiet else show_plan,
             on_progress=on_progress,

@@ -47,8 +47,8 @@ class RunPlan:
     """Of the output, pixels."""
     height: int
     scales: tuple[Scale, ...]
-    memory: Literal["whole", "strips"]
-    """Whether every activation is kept, or computed again a few rows at a time."""
+    memory: Literal["whole", "strips", "tiles"]
+    """The picture at once; activations computed again a few rows at a time; or the picture piece by piece."""
     memory_mb: int
     """Estimated peak of the process (on a GPU: of the device), MiB."""
     free_mb: int

@@ -20,7 +20,7 @@ from impasto.images import (
     match_palette,
     resize,
 )
-from impasto.settings import OptimizeSettings
+from impasto.settings import PictureSettings
 
 
 class Coloring:
@@ -32,7 +32,7 @@ class Coloring:
         settings: ``color``, ``color_when`` and ``palette``.
     """
 
-    def __init__(self, picture: Picture, content: Tensor, settings: OptimizeSettings) -> None:
+    def __init__(self, picture: Picture, content: Tensor, settings: PictureSettings) -> None:
         # At strength 0 the picture is the photo itself, colours and all.
         self._mode = settings.color if settings.strength > 0 else "style"
         self._before, self._palette = settings.color_when == "before", settings.palette

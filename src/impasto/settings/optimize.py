@@ -10,7 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from impasto.settings.base import PictureSettings, Weight
 
 #: What ``init`` may name besides a picture.
-STARTS: Final = ("content", "noise", "style")
+FAST: Final = "fast"
+STARTS: Final = ("content", FAST, "noise", "style")
+#: Longer side of an output, unless it is asked for or the content is smaller.
+DEFAULT_PX: Final = 512
 
 Pooling = Literal["max", "average", "l2"]
 
@@ -146,7 +149,10 @@ class OptimizeSettings(PictureSettings):
         (0.0,), description="degrees the styles are turned by, counterclockwise; several: all of them count alike"
     )
     init: str = Field(
-        "content", min_length=1, description="the picture to start from: content, noise, style or the path of a picture"
+        "content",
+        min_length=1,
+        description="the picture to start from: content, fast (what engine fast paints), noise, style or the path of a "
+        "picture",
     )
     optimizer: Literal["adam", "lbfgs"] = Field("lbfgs", description="solver")
     history: int = Field(20, ge=1, le=100, description="steps that L-BFGS remembers; a run short of memory takes fewer")

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -95,3 +96,16 @@ def peak_memory_mb(device: torch.device) -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def free_memory_mb(device: torch.device) -> int:
+    """What the device, or the machine and the limits that this process runs under, has left, in MiB."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] // 2**20)
+    free: int = psutil.virtual_memory().available // 2**20
+    try:  # a container's limit, which the machine's figures do not show
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, (int(limit) - used) // 2**20) if limit.isdigit() else free

@@ -7,10 +7,8 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
@@ -22,6 +20,7 @@ from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -33,7 +32,7 @@ PACKAGED: Final = "any-style.safetensors"
 _LARGEST_BYTES: Final = 64 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A transfer network, with what makes codes for it or the one code that it was trained for."""
 
@@ -95,15 +94,21 @@ def load_model(path: Path | None = None, *, sha256: str | None = None) -> Model:
     if path is None:
         return _packaged()
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
+        facts = path.stat()
+        if facts.st_size > _LARGEST_BYTES:
             raise WeightsError(f"{str(path)!r} has more than {_LARGEST_BYTES >> 20} MiB; it is no model of engine fast")
-        data = path.read_bytes()
+        return _kept(path, facts.st_mtime_ns, sha256)
     except OSError as error:
         raise WeightsError(f"cannot read the model {str(path)!r}: {error.strerror or error}; check its name") from None
+
+
+@lru_cache(maxsize=4)
+def _kept(path: Path, changed_ns: int, sha256: str | None) -> Model:  # noqa: ARG001 — read again if it has changed
+    data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise WeightsError(
-            f"the model {str(path)!r} has SHA-256 {found}, expected {sha256}: it was changed; restore it, or train again"
+            f"the model {str(path)!r} has SHA-256 {found}, expected {sha256}: it was changed; restore it or train again"
         )
     return _parse(data, str(path), path.name, found)
 
@@ -147,7 +152,7 @@ def _parse(data: bytes, shown: str, source: str, sha256: str) -> Model:
 def _filled(module: M, tensors: Mapping[str, Tensor], prefix: str) -> M:
     """The module with its weights, ready to paint."""
     module.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
-    return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return module.eval().requires_grad_(False)
 
 
 def _header(data: bytes) -> dict[str, str]:

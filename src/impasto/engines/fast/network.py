@@ -135,14 +135,19 @@ class StyleEncoder(nn.Module):
             nn.init.normal_(self.head.weight, std=0.02)
             nn.init.zeros_(self.head.bias)
 
-    def forward(self, styles: Tensor) -> Tensor:
-        """Codes ``(b, code_size)`` of style pictures ``(b, 3, h, w)`` in [0, 1]; both sides even, at least 16."""
+    def forward(self, styles: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Codes ``(b, code_size)`` of styles.
+
+        Args:
+            styles: ``(b, 3, h, w)`` in [0, 1]; both sides even, at least 16.
+            weights: ``(b, 1, h, w)`` ≥ 0, which of a style counts; None: all of it.
+        """
         x = F.pixel_unshuffle(styles - _MIDDLE, 2)
-        found = [*_statistics(x)]
+        found = [*_statistics(x, weights)]
         for stage in self.stages:
             x = stage(x)
-            found.extend(_statistics(x))
-        return torch.cat([self.head(self.perceptron(torch.cat(found, 1))).float(), palette(styles)], 1)
+            found.extend(_statistics(x, weights))
+        return torch.cat([self.head(self.perceptron(torch.cat(found, 1))).float(), palette(styles, weights)], 1)
 
 
 class Conditional:
@@ -167,13 +172,19 @@ class Conditional:
         return normal * scale[..., None, None] + shift[..., None, None]
 
 
-def palette(pictures: Tensor) -> Tensor:
-    """Palettes ``(b, 12)`` of pictures ``(b, 3, h, w)``: the root of the colours' covariance, and their mean."""
+def palette(pictures: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Palettes ``(b, 12)`` of pictures ``(b, 3, h, w)``: the root of the colours' covariance, and their mean.
+
+    Args:
+        pictures: in [0, 1].
+        weights: ``(b, 1, h, w)`` ≥ 0, which of a picture counts; None: all of it.
+    """
     with torch.autocast(pictures.device.type, enabled=False):
         colors = pictures.float().flatten(2)
-        mean = colors.mean(2)
+        shares = torch.full_like(colors[:, :1], 1 / colors.shape[2]) if weights is None else _shares(weights, pictures)
+        mean = (colors * shares).sum(2)
         centred = colors - mean[..., None]
-        covariance = centred @ centred.mT / colors.shape[2] + _PALETTE_RIDGE * torch.eye(3, device=colors.device)
+        covariance = (centred * shares) @ centred.mT + _PALETTE_RIDGE * torch.eye(3, device=colors.device)
         return torch.cat([_root(covariance).flatten(1), mean], 1)
 
 
@@ -182,7 +193,8 @@ def colored(painted: Tensor, code: Tensor) -> Tensor:
     numbers = code[:, -PALETTE:].float()
     matrix, mean = numbers[:, :9].unflatten(1, (3, 3)), numbers[:, 9:]
     with torch.autocast(painted.device.type, enabled=False):
-        return torch.baddbmm(mean[..., None], matrix, painted.flatten(2)).view_as(painted)
+        colors: Tensor = torch.baddbmm(mean[..., None], matrix, painted.flatten(2))
+        return colors.view_as(painted)
 
 
 def _root(matrices: Tensor) -> Tensor:
@@ -204,7 +216,17 @@ def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+def _statistics(features: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     """Means and deviations of channels, ``(b, c)`` each."""
-    deviation = (features.var((2, 3), correction=0) + EPSILON).sqrt()
-    return features.mean((2, 3)), deviation
+    if weights is None:
+        return features.mean((2, 3)), (features.var((2, 3), correction=0) + EPSILON).sqrt()
+    shares, values = _shares(weights, features), features.flatten(2)
+    mean = (values * shares).sum(2)
+    variance = ((values - mean[..., None]).square() * shares).sum(2)
+    return mean, (variance + EPSILON).sqrt()
+
+
+def _shares(weights: Tensor, like: Tensor) -> Tensor:
+    """Weights ``(b, 1, n)`` that add up to 1, one for each place of ``like``."""
+    there = F.adaptive_avg_pool2d(weights.float(), (like.shape[-2], like.shape[-1])).flatten(2)
+    return there / there.sum(2, keepdim=True).clamp_min(1e-12)

@@ -1,35 +1,33 @@
 """Engine ``optimize``: checks what it is given, decides how to run, and gathers the evidence. The run is run.py."""
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from impasto.engines.base import Region, RunPlan, Stylization
 from impasto.engines.checkpoint import open_workdir
-from impasto.engines.parts import divide
+from impasto.engines.evidence import draft_recipe, shares_of
 from impasto.engines.optimize.plan import (
     ScalePlan,
     fit_memory,
     follow,
-    free_memory_mb,
     output_size,
     plan_scales,
     smallest_side,
 )
 from impasto.engines.optimize.run import DECIDED, Job, Run
+from impasto.engines.parts import divide
 from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import Picture
 from impasto.progress import CancelToken, OnProgress
-from impasto.recipe import Environment, Recipe, RegionSource, Scale, Source, Weights
+from impasto.recipe import Recipe, Scale, Weights
 from impasto.settings import OptimizeSettings
 from impasto.vgg import Precision, choose_precision, load_network
 from impasto.vgg.layers import up_to
-from impasto.vgg.precision import cpu_instructions
+from impasto.vgg.precision import free_memory_mb
 
 
 class OptimizeEngine:
@@ -101,7 +99,7 @@ def _decided(
         raise SettingsError("no style was given; give at least one picture")
     if settings.content_weight == settings.style_weight == settings.tv_weight == 0:
         raise SettingsError("content_weight, style_weight and tv_weight are all 0; at least one must be above 0")
-    _shares(settings, len(styles))
+    shares_of(settings, len(styles))
     plan = plan_scales(content.height, content.width, settings)
     if settings.strength == 0:  # the photo itself: a step could only move it by rounding, a coarse scale blur it
         plan = (replace(plan[-1], steps=0),)
@@ -126,7 +124,7 @@ def _job(
     fixed_plan: bool,
 ) -> Job:
     """Everything a run needs, the network loaded."""
-    parts, free = divide(content, styles, _shares(settings, len(styles)), regions)
+    parts, free = divide(content, styles, shares_of(settings, len(styles)), regions)
     layers = up_to([*settings.layers, *settings.content_layers])
     network = load_network(
         settings.vgg_weights,
@@ -140,46 +138,10 @@ def _job(
 
 def _recipe(job: Job, styles: Sequence[Picture], regions: Sequence[Region]) -> Recipe:
     """The recipe, as far as it is known before the run: without the scales that were done and the loss."""
-    device = job.precision.device
-    return Recipe(
-        engine=OptimizeEngine.name,
-        content=_source(job.content),
-        styles=tuple(_source(style) for style in styles),
-        regions=tuple(
-            RegionSource(
-                mask=_source(region.mask),
-                style=_source(region.style),
-                style_mask=None if region.style_mask is None else _source(region.style_mask),
-            )
-            for region in regions
-        ),
-        init=None if job.init is None else _source(job.init),
-        settings=_portable(job.settings),
-        scales=(),
-        weights=Weights(source=job.network.source, sha256=job.network.sha256),
-        environment=Environment(
-            impasto=version("impasto"),
-            torch=torch.__version__,
-            python=platform.python_version(),
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            dtype=str(job.precision.dtype).removeprefix("torch."),
-            cpu=f"{platform.machine()} {cpu_instructions()}",
-            threads=torch.get_num_threads(),
-        ),
-        loss=0.0,
-        terms={},
+    weights = Weights(source=job.network.source, sha256=job.network.sha256)
+    return draft_recipe(
+        OptimizeEngine.name, job.content, styles, regions, job.init, job.settings, weights, job.precision
     )
-
-
-def _shares(settings: OptimizeSettings, styles: int) -> Sequence[float]:
-    """One share per style."""
-    if settings.style_weights is None:
-        return [1.0] * styles
-    if len(settings.style_weights) != styles:
-        raise SettingsError(
-            f"style_weights has {len(settings.style_weights)} values for {styles} styles; give one for each style"
-        )
-    return settings.style_weights
 
 
 def _check_style(style: Picture, settings: OptimizeSettings) -> None:
@@ -189,15 +151,3 @@ def _check_style(style: Picture, settings: OptimizeSettings) -> None:
             f"style {style.name} is {style.width}x{style.height} px, but {needed} px are needed on each side; "
             "use a larger picture or shallower layers"
         )
-
-
-def _source(picture: Picture) -> Source:
-    return Source(name=picture.name, sha256=picture.sha256 or "", width=picture.width, height=picture.height)
-
-
-def _portable(settings: OptimizeSettings) -> dict[str, Any]:
-    """The settings without folders: a recipe travels with the picture."""
-    values: dict[str, Any] = settings.model_dump(mode="json")
-    if settings.vgg_weights is not None:
-        values["vgg_weights"] = PureWindowsPath(settings.vgg_weights).name  # understands both kinds of slashes
-    return values

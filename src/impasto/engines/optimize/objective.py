@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from impasto.engines.parts import Part
 from impasto.engines.optimize.readings import Reading, Statistics, damping, draw_positions, sample_count
 from impasto.engines.optimize.targets import ON_COLUMNS, ON_MOMENTS, UNITS, style_losses
+from impasto.engines.parts import Part
 from impasto.losses import columns_of, palette_loss, self_similarity_loss, total_variation
 from impasto.settings import OptimizeSettings
 from impasto.vgg import VGG19, Passage, layer_weights

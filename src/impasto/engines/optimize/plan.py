@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Literal
 
-import psutil
 import torch
 
 from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
 from impasto.recipe import Scale
-from impasto.settings import OptimizeSettings
+from impasto.settings import DEFAULT_PX, OptimizeSettings
 from impasto.vgg import Precision
 from impasto.vgg.layers import channels as channels_of
 from impasto.vgg.layers import stride, up_to
 
 #: Longer side of the coarsest automatic scale, as in crowsonkb/style-transfer-pytorch.
 _COARSEST_PX = 128
-_DEFAULT_PX = 512
 _FEWEST_STEPS = 8
 #: What a step costs besides the network, in pixels' worth of network: eigendecompositions and the matching of columns
 #: do not shrink with the picture (25 ms against 1.9 µs a pixel for w2).
@@ -63,7 +60,7 @@ class ScalePlan:
 
 def output_size(height: int, width: int, settings: OptimizeSettings) -> tuple[int, int]:
     """Height and width of the output for a content of that size."""
-    longer = settings.image_size or min(_DEFAULT_PX, max(height, width))
+    longer = settings.image_size or min(DEFAULT_PX, max(height, width))
     return fit_size(height, width, longer)
 
 
@@ -99,7 +96,7 @@ def plan_scales(height: int, width: int, settings: OptimizeSettings) -> tuple[Sc
 
 def _steps(longer: int, steps: int) -> int:
     """Steps at a scale: a large one starts from a picture that is nearly right, and each of its steps costs more."""
-    return max(min(steps, _FEWEST_STEPS), round(steps * min(1.0, _DEFAULT_PX / longer)))
+    return max(min(steps, _FEWEST_STEPS), round(steps * min(1.0, DEFAULT_PX / longer)))
 
 
 def follow(
@@ -194,19 +191,6 @@ def strip_mb(height: int, width: int, settings: OptimizeSettings, dtype: torch.d
         return None
     whole = estimate_memory_mb(height, width, settings.model_copy(update={"memory": "whole"}), dtype)
     return None if whole <= _WHOLE_SCALE_MB else STRIP_MB
-
-
-def free_memory_mb(device: torch.device) -> int:
-    """What the device, or the machine and the limits that this process runs under, has left, in MiB."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] // 2**20)
-    free: int = psutil.virtual_memory().available // 2**20
-    try:  # a container's limit, which the machine's figures do not show
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return free
-    return min(free, (int(limit) - used) // 2**20) if limit.isdigit() else free
 
 
 def estimate_seconds(plan: Sequence[ScalePlan], settings: OptimizeSettings, dtype: torch.dtype, rate: float) -> float:

@@ -12,25 +12,24 @@ from impasto.engines.checkpoint import Checkpoint, Workdir
 from impasto.engines.coloring import Coloring
 from impasto.engines.optimize.initial import cover, noise, recolor
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.parts import Part, turn
 from impasto.engines.optimize.plan import (
     STRIPS_WORK,
     ScalePlan,
     estimate_memory_mb,
     estimate_seconds,
     fit_to_time,
-    free_memory_mb,
     smallest_side,
     strip_mb,
     work,
 )
 from impasto.engines.optimize.solvers import BoxAdam, BoxLBFGS, Evaluate, Solver
+from impasto.engines.parts import Part, turn
 from impasto.images import Picture, fill_transparent, resize
 from impasto.progress import CancelToken, OnProgress, Progress
 from impasto.recipe import Recipe, Scale, condense
 from impasto.settings import OptimizeSettings
 from impasto.vgg import LoadedNetwork, Precision
-from impasto.vgg.precision import peak_memory_mb
+from impasto.vgg.precision import free_memory_mb, peak_memory_mb
 
 #: A step takes so many times an evaluation: the solver's own work, and a second look now and then.
 _OVERHEAD = 1.25

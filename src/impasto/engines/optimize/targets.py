@@ -6,8 +6,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from impasto.engines.parts import Part, Source
 from impasto.engines.optimize.readings import Reading, Statistics, draw_positions, sample_count
+from impasto.engines.parts import Part, Source
 from impasto.losses import (
     Moments,
     NearestTarget,
