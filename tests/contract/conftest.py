@@ -9,11 +9,20 @@ import pytest
 
 import impasto
 from impasto.engines.registry import engine_names
+from impasto.settings import ENGINES
 
-#: For each engine a real run on 64 px, over more than one scale where it has scales.
+#: For each engine a real run on 64 px, over more than one step or scale.
 QUICK: dict[str, dict[str, Any]] = {
+    "fast": {"image_size": 64, "memory": "tiles", "tile_size": 32},
     "optimize": {"image_size": 64, "scales": (32,), "steps": 2, "layers": "relu1_1,relu2_1,relu3_1"},
 }
+
+
+def _meant_for(engine: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those that only other engines have: what a test says holds for engines without them too."""
+    others = {name for model in ENGINES.values() for name in model.model_fields} - {*ENGINES[engine].model_fields}
+    return {name: value for name, value in {**QUICK[engine], **settings}.items() if name not in others}
+
 
 Stylize = Callable[..., impasto.Stylization]
 
@@ -25,11 +34,22 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def needs(engine: str) -> Callable[[str], None]:
+    """Skips what asks for a setting that the engine does not have."""
+
+    def skip(setting: str) -> None:
+        if setting not in ENGINES[engine].model_fields:
+            pytest.skip(f"engine {engine} has no setting {setting}")
+
+    return skip
+
+
+@pytest.fixture
 def quick(engine: str) -> Stylize:
     """``impasto.stylize`` with that engine and its quick settings, which a test may change."""
 
     def call(content: object, style: object, **settings: Any) -> impasto.Stylization:
-        return impasto.stylize(content, style, engine=engine, **{**QUICK[engine], **settings})
+        return impasto.stylize(content, style, engine=engine, **_meant_for(engine, settings))
 
     return call
 
@@ -39,6 +59,6 @@ def planned(engine: str) -> Callable[..., impasto.RunPlan]:
     """``impasto.plan`` with that engine and its quick settings, which a test may change."""
 
     def call(content: object, style: object, **settings: Any) -> impasto.RunPlan:
-        return impasto.plan(content, style, engine=engine, **{**QUICK[engine], **settings})
+        return impasto.plan(content, style, engine=engine, **_meant_for(engine, settings))
 
     return call

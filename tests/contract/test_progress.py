@@ -18,7 +18,7 @@ def _watched(quick, content, style, **settings) -> tuple[impasto.Stylization, li
 
 def test_progress_adds_up(quick, content, style) -> None:
     result, seen = _watched(quick, content, style, steps=3)
-    assert len(seen) == len(result.trace)
+    assert len(seen) == sum(scale.steps for scale in result.recipe.scales)
     fractions = [progress.fraction for progress in seen]
     assert all(0 < earlier < later for earlier, later in zip(fractions, fractions[1:], strict=False))
     assert fractions[-1] == 1.0
@@ -32,6 +32,10 @@ def test_progress_adds_up(quick, content, style) -> None:
 
 def test_progress_tells_the_loss_and_its_parts(quick, content, style) -> None:
     result, seen = _watched(quick, content, style)
+    if result.recipe.loss is None:  # one pass minimises nothing
+        assert {progress.loss for progress in seen} == {None}
+        assert result.trace == ()
+        return
     assert [progress.loss for progress in seen] == [point.loss for point in result.trace]
     for progress in seen:
         assert progress.loss == pytest.approx(sum(progress.terms.values()), rel=1e-4)
@@ -144,7 +148,7 @@ def test_stop_keeps_a_picture_of_full_size(quick, content, style, at: int) -> No
     assert token.stopped
     assert result.picture.pixels.shape == (3, 48, 64)
     assert sum(scale.steps for scale in result.recipe.scales) == at
-    assert np.isfinite(result.recipe.loss)
+    assert result.recipe.loss is None or np.isfinite(result.recipe.loss)
 
 
 def test_stop_before_the_run_gives_a_picture_of_full_size(quick, content, style) -> None:

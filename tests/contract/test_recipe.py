@@ -46,7 +46,8 @@ def test_recipe_survives_json(quick, content, style) -> None:
     assert Recipe.from_json(text).to_json() == text
 
 
-def test_recipe_holds_no_folders_users_or_dates(quick, content, style, tmp_path) -> None:
+def test_recipe_holds_no_folders_users_or_dates(quick, needs, content, style, tmp_path) -> None:
+    needs("init")
     folder = tmp_path / "private-folder"
     folder.mkdir()
     paths = [folder / name for name in ("content.png", "style.png", "init.png")]
@@ -84,7 +85,8 @@ def test_rerun_gives_the_same_pixels_and_recipe(quick, content, style, settings)
     assert again.recipe == first.recipe
 
 
-def test_rerun_with_several_styles_and_an_init_gives_the_same_pixels(quick, content, style) -> None:
+def test_rerun_with_several_styles_and_an_init_gives_the_same_pixels(quick, needs, content, style) -> None:
+    needs("init")
     start = content[::-1].copy()
     first = quick(content, [style, 255 - style], style_weights=(1, 2), init=start)
     assert first.recipe.init is not None

@@ -53,6 +53,7 @@ def test_content_or_style_that_is_no_picture_is_refused(quick, content, style, b
         quick(content, [style, bad])
 
 
-def test_init_that_is_no_picture_is_refused(quick, content, style) -> None:
+def test_init_that_is_no_picture_is_refused(quick, needs, content, style) -> None:
+    needs("init")
     with pytest.raises(impasto.UnreadableImageError, match=r"nowhere\.png"):
         quick(content, style, init="nowhere.png")

@@ -44,6 +44,7 @@ PANELS: Final = {
     "history": "Solver",
     "pooling": "Solver",
     "memory": "Machine",
+    "tile_size": "Machine",
     "device": "Machine",
     "dtype": "Machine",
     "vgg_weights": "Machine",

@@ -28,6 +28,9 @@ class FastSettings(PictureSettings):
         description="whole: the picture at once; tiles: piece by piece with the statistics of the whole; auto: tiles "
         "where the whole would not fit",
     )
+    tile_size: int = Field(
+        1024, ge=32, le=8192, description="side of a tile in pixels: larger ones take more memory and less time"
+    )
     model: str | None = Field(
         None, description="path of a network that `impasto train any-style` wrote; by default the shipped one"
     )

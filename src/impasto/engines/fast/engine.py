@@ -16,7 +16,7 @@ from impasto.engines.coloring import Coloring
 from impasto.engines.evidence import draft_recipe, shares_of
 from impasto.engines.fast.model import load_model
 from impasto.engines.fast.painting import Coded, TorchPainter, blended
-from impasto.engines.fast.plan import SMALLEST_PX, TILE_PX, Pass, plan_pass
+from impasto.engines.fast.plan import SMALLEST_PX, Pass, plan_pass
 from impasto.engines.parts import divide
 from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import fill_transparent, resize
@@ -174,7 +174,7 @@ class _Run:
             yield self._painter.paint(seen, self._parts), (0, 0)
             return
         statistics = self._painter.statistics(seen, self._parts)
-        tiles = self._painter.tiles(seen, self._parts, TILE_PX, statistics)
+        tiles = self._painter.tiles(seen, self._parts, self._settings.tile_size, statistics)
         for _, tile in zip(range(self._plan.steps), tiles, strict=False):
             yield tile
             cancel.check()

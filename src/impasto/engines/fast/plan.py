@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from impasto.engines.fast.network import TransferNet
 from impasto.engines.fast.painting import MARGIN
 from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Pixels that each side of a picture must have.
 SMALLEST_PX: Final = 16
-#: Side of a tile. Its margins are a fifth of the work; larger ones take more memory, smaller ones more margin.
-TILE_PX: Final = 1024
 #: Bytes per pixel of a pass: features in the network's own format, and pictures in float32 (measured, see docs).
 _FEATURES = 56
 _PICTURES = 100
@@ -65,7 +64,8 @@ def plan_pass(
             f"content is {content.width}x{content.height} px, which is {width}x{height} px in the output, but "
             f"{SMALLEST_PX} px are needed on each side; use a larger image_size or a less narrow crop"
         )
-    needed = {mode: _memory_mb(height, width, mode, dtype) for mode in ("whole", "tiles")}
+    at_once = {"whole": height * width, "tiles": (settings.tile_size + 2 * TransferNet.REACH) ** 2}
+    needed = {mode: _memory_mb(height, width, pixels, dtype) for mode, pixels in at_once.items()}
     room = free_mb * _MEMORY_SHARE + _FIXED_MB * 3 // 4  # most of what is fixed is there when this is asked
     memory = settings.memory
     if memory == "auto":
@@ -75,7 +75,7 @@ def plan_pass(
             f"a picture of {width}x{height} px needs about {needed[memory]:,} MiB of memory, {free_mb:,} MiB are free; "
             f"use a smaller image_size{'' if memory == 'tiles' else ' or memory=tiles'}"
         )
-    steps = 1 if memory == "whole" else _tiles(height) * _tiles(width)
+    steps = 1 if memory == "whole" else _tiles(height, settings) * _tiles(width, settings)
     if settings.strength == 0:  # the photo itself
         steps = 0
     if scales is not None:
@@ -85,13 +85,12 @@ def plan_pass(
     return Pass(height, width, memory, steps, needed[memory])
 
 
-def _tiles(side: int) -> int:
+def _tiles(side: int, settings: FastSettings) -> int:
     """Tiles along a side that have something of the picture in them."""
-    return -(-(MARGIN + side) // TILE_PX)
+    return -(-(MARGIN + side) // settings.tile_size)
 
 
-def _memory_mb(height: int, width: int, memory: str, dtype: torch.dtype) -> int:
-    """Peak memory of a pass, MiB."""
-    at_once = height * width if memory == "whole" else TILE_PX**2 * 5 // 4
+def _memory_mb(height: int, width: int, at_once: int, dtype: torch.dtype) -> int:
+    """Peak memory of a pass that paints so many pixels at once, MiB."""
     features, pictures = at_once * _FEATURES * dtype.itemsize, height * width * _PICTURES
     return round(_FIXED_MB + (features + pictures) / 2**20)
