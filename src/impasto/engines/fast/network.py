@@ -145,7 +145,7 @@ class StyleEncoder(nn.Module):
         x = F.pixel_unshuffle(styles - _MIDDLE, 2)
         found = [*_statistics(x, weights)]
         for stage in self.stages:
-            x = stage(x)
+            x = stage(x) if weights is None else _masked(stage, x, weights)
             found.extend(_statistics(x, weights))
         return torch.cat([self.head(self.perceptron(torch.cat(found, 1))).float(), palette(styles, weights)], 1)
 
@@ -169,7 +169,8 @@ class Conditional:
         """The features of one layer in the code's style."""
         scale, shift = 1 + self._scales[layer], self._shifts[layer]
         normal = F.instance_norm(features, eps=EPSILON)
-        return normal * scale[..., None, None] + shift[..., None, None]
+        styled: Tensor = normal * scale[..., None, None] + shift[..., None, None]
+        return styled
 
 
 def palette(pictures: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -214,6 +215,20 @@ def _root(matrices: Tensor) -> Tensor:
 def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
     """3×3 without a bias, which the normalisation behind it would take away."""
     return nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+
+
+def _masked(stage: nn.Module, features: Tensor, weights: Tensor) -> Tensor:
+    """A stage of the encoder whose normalisation counts only what has weight, and sees nothing else."""
+    depthwise, pointwise, norm, _ = stage.children()
+    assert isinstance(norm, nn.GroupNorm)  # noqa: S101 — as __init__ builds it
+    there = F.adaptive_avg_pool2d(weights.float(), (features.shape[-2], features.shape[-1]))
+    x = pointwise(depthwise(features * (there > 0)))
+    shares = _shares(weights, x)
+    mean = (x.flatten(2) * shares).sum((1, 2)) / x.shape[1]
+    centred = x - mean[:, None, None, None]
+    variance = (centred.flatten(2).square() * shares).sum((1, 2)) / x.shape[1]
+    plain = centred / (variance + norm.eps).sqrt()[:, None, None, None]
+    return torch.relu_(plain * norm.weight[:, None, None] + norm.bias[:, None, None])
 
 
 def _statistics(features: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
