@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from tests.unit.fast.conftest import networks
 from torch.testing import assert_close
 
 import impasto
 from impasto.engines.fast.model import save_model
-from tests.unit.fast.conftest import networks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,13 +111,13 @@ def test_rerun_with_another_model_is_refused(paint, content, style, tmp_path: Pa
 
 
 def test_picture_that_does_not_fit_is_refused_before_it_is_painted(paint, content, style, monkeypatch) -> None:
-    monkeypatch.setattr("impasto.engines.fast.engine.free_memory_mb", lambda device: 200)
+    monkeypatch.setattr("impasto.engines.fast.engine.free_memory_mb", lambda _: 200)
     with pytest.raises(impasto.OutOfMemoryError, match="memory=tiles"):
         paint(content, style, image_size=16384, memory="whole")
 
 
 def test_tiles_are_taken_where_the_whole_would_not_fit(content, style, monkeypatch) -> None:
-    monkeypatch.setattr("impasto.engines.fast.engine.free_memory_mb", lambda device: 2000)
+    monkeypatch.setattr("impasto.engines.fast.engine.free_memory_mb", lambda _: 2000)
     planned = [impasto.plan(content, style, engine="fast", image_size=size) for size in (512, 4096)]
     assert [plan.memory for plan in planned] == ["whole", "tiles"]
 
@@ -148,7 +148,7 @@ def test_quality_chooses_the_engine(quality: str, engine: str, content, style) -
     small = (
         {"image_size": 48} if engine == "fast" else {"image_size": 48, "scales": (48,), "steps": 1, "layers": "relu1_1"}
     )
-    recipe = impasto.stylize(content, style, quality=quality, **small).recipe
+    recipe = impasto.stylize(content, style, quality=quality, image_size=48, **small).recipe
     assert recipe.engine == engine
     assert (recipe.start is not None) == (quality == "standard")
 

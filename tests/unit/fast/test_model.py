@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors.torch import save
+from tests.unit.fast.conftest import networks, picture
 from torch.testing import assert_close
 
 from impasto.engines.fast.model import load_model, save_model
 from impasto.errors import OutputError, WeightsError
-from tests.unit.fast.conftest import networks, picture
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.unit.fast.conftest import networks, picture
 from torch.testing import assert_close
 
 from impasto.engines.fast.network import (
@@ -15,7 +16,6 @@ from impasto.engines.fast.network import (
     colored,
     palette,
 )
-from tests.unit.fast.conftest import networks, picture
 
 
 def test_shipped_sizes_are_as_documented() -> None:
@@ -81,7 +81,7 @@ def test_reach_covers_what_an_output_pixel_sees() -> None:
     net, _ = TransferNet(), None
     shift = torch.zeros(1)
 
-    def still(layer: int, features: torch.Tensor) -> torch.Tensor:  # noqa: ARG001 — no statistics at all
+    def still(layer: int, features: torch.Tensor) -> torch.Tensor:
         return features + shift
 
     pixels = picture(160, 160).requires_grad_()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.unit.fast.conftest import networks, picture
 from torch.testing import assert_close
 
 from impasto.engines.fast.painting import Coded, blended
-from tests.unit.fast.conftest import networks, picture
 
 
 def _codes(painter) -> tuple[torch.Tensor, torch.Tensor]:
