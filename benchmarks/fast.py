@@ -59,7 +59,7 @@ def speed(threads):
 
     rows = []
     for side in (256, 512, 1024):
-        pixels = torch.from_numpy(np.asarray(photo.resize((side, side)))).permute(2, 0, 1)[None] / 255
+        pixels = torch.from_numpy(np.array(photo.resize((side, side)))).permute(2, 0, 1)[None] / 255
         ways = {
             "ours": lambda pixels=pixels: painter.paint(pixels, parts),
             "peer, code at hand": lambda side=side: theirs(side),

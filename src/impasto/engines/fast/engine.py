@@ -104,9 +104,10 @@ class _Run:
         model = load_model(None if settings.model is None else Path(settings.model))
         self._painter = _painter(model, precision)
         parts, free = divide(content, styles, shares_of(settings, len(styles)), regions)
-        self._pixels = resize(fill_transparent(content), planned.height, planned.width)
+        visible = fill_transparent(content)
+        self._pixels = resize(visible, planned.height, planned.width)
         self._free = None if free is None else resize(free, planned.height, planned.width)
-        self._coloring = Coloring(content, fill_transparent(content), settings)
+        self._coloring = Coloring(content, visible, settings)
         # Without an encoder there is no code for the photo to start from.
         self._fades_late = model.encoder is not None
         self._parts = self._coded(model, self._coloring.styles(parts))
