@@ -30,10 +30,10 @@ def test_rerun_of_a_jpeg_from_several_styles_and_an_initial_picture_is_identical
 ) -> None:
     made = run(
         *("stylize", "content.png", "style.png", "content.png", "-o", "a.jpg"),
-        *("--style-weights", "2,1", "--init", "style.png", "--quality", "80", *fast),
+        *("--style-weights", "2,1", "--init", "style.png", "--file-quality", "80", *fast),
     )
     assert made.returncode == 0
-    document = json.loads(run("rerun", "a.jpg", "--quality", "80", "--json", "--quiet").stdout)
+    document = json.loads(run("rerun", "a.jpg", "--file-quality", "80", "--json", "--quiet").stdout)
     assert document["identical"] is True
     assert document["environment_differences"] == {}
     assert document["output"] == "a-rerun.jpg"
@@ -41,7 +41,7 @@ def test_rerun_of_a_jpeg_from_several_styles_and_an_initial_picture_is_identical
 
 @pytest.mark.usefixtures("folder")
 def test_rerun_with_another_quality_says_what_differs(run: Run, fast: tuple[str, ...]) -> None:
-    run("stylize", "content.png", "style.png", "-o", "a.jpg", "--quality", "50", *fast)
+    run("stylize", "content.png", "style.png", "-o", "a.jpg", "--file-quality", "50", *fast)
     outcome = run("rerun", "a.jpg", "-o", "b.jpg")
     assert outcome.returncode == 0
     assert "not identical to a.jpg, but the recipes are: its format or quality is another" in outcome.stderr

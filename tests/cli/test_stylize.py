@@ -103,7 +103,7 @@ def test_stylize_metadata_none_leaves_no_recipe(run: Run, fast: tuple[str, ...])
 @pytest.mark.usefixtures("folder")
 def test_stylize_quality_decides_the_size_of_a_jpeg(run: Run, fast: tuple[str, ...]) -> None:
     for quality in ("20", "95"):
-        run("stylize", "content.png", "style.png", "-o", f"{quality}.jpg", "--quality", quality, *fast)
+        run("stylize", "content.png", "style.png", "-o", f"{quality}.jpg", "--file-quality", quality, *fast)
     assert Path("20.jpg").stat().st_size < Path("95.jpg").stat().st_size
 
 
@@ -149,3 +149,34 @@ def test_preview_never_replaces_a_file_of_the_users(run: Run, fast: tuple[str, .
     assert "out.preview.png" in outcome.stderr
     assert Path("out.preview.png").read_bytes() == b"mine"
     assert not Path("out.png").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_fast_engine_paints_in_one_pass_at_the_photos_size(run: Run) -> None:
+    done = run("stylize", "content.png", "style.png", "-o", "out.png", "--engine", "fast", "--json", "--quiet")
+    report = json.loads(done.stdout)
+    assert (report["width"], report["height"]) == (96, 72)
+    assert report["recipe"]["loss"] is None
+    assert report["trace"] == []
+    told = run("info", "out.png").stdout
+    assert "settings of engine fast" in told
+    assert "loss by term" not in told
+    assert run("rerun", "out.png", "-o", "again.png").returncode == 0
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
+
+@pytest.mark.usefixtures("folder")
+def test_setting_of_another_engine_is_refused_by_name(run: Run) -> None:
+    done = run("stylize", "content.png", "style.png", "-o", "out.png", "--engine", "fast", "--steps", "3")
+    assert done.returncode == 2
+    assert "no setting named 'steps'; engine fast has" in done.stderr
+    assert not Path("out.png").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_draft_is_painted_by_the_fast_engine_and_planned_so(run: Run) -> None:
+    assert (
+        json.loads(run("plan", "content.png", "style.png", "--quality", "draft", "--json").stdout)["memory"] == "whole"
+    )
+    assert run("stylize", "content.png", "style.png", "-o", "out.png", "--quality", "draft", "--quiet").returncode == 0
+    assert api.read_recipe("out.png").engine == "fast"

@@ -40,6 +40,7 @@ def require_onnx() -> ModuleType:
     try:
         import onnx
         import onnx.helper
+        import onnx.numpy_helper
     except ImportError:
         raise MissingExtraError(f"ONNX files need an extra package: {INSTALL}") from None
     module: ModuleType = onnx
@@ -65,8 +66,9 @@ class Graph:
         self._base = 8 + length
         self._nodes: list[NodeProto] = []
         self._inputs: list[ValueInfoProto] = []
-        self._kept: dict[str, TensorProto] = {}
-        self._count = 0
+        self._casts: list[NodeProto] = []
+        self._tensors: dict[str, TensorProto] = {}
+        self._constants: dict[str, str] = {}
 
     def input(self, name: str, shape: Sequence[int | str], doc: str) -> str:
         """A float32 input; sides with names may have any size."""
@@ -80,9 +82,9 @@ class Graph:
 
     def split(self, operator: str, *inputs: str, outputs: int, **attributes: Attribute) -> list[str]:
         """A node with several outputs; gives their names."""
-        self._count += 1
-        names = [f"{operator}_{self._count}" + (f"_{index}" if outputs > 1 else "") for index in range(outputs)]
-        self._nodes.append(self._onnx.helper.make_node(operator, inputs, names, name=names[0], **attributes))
+        base = f"{operator}_{len(self._nodes) + 1}"
+        names = [base] if outputs == 1 else [f"{base}_{index + 1}" for index in range(outputs)]
+        self._nodes.append(self._onnx.helper.make_node(operator, inputs, names, name=base, **attributes))
         return names
 
     def floats(self, values: NDArray[np.float32] | Sequence[float] | float) -> str:
@@ -99,40 +101,41 @@ class Graph:
         Raises:
             KeyError: there is none of that name.
         """
-        if name not in self._kept:
-            self._kept[name] = self._weight(name)
-            self._nodes.insert(0, self._onnx.helper.make_node("Cast", [name], [f"{name}:32"], to=1))
-        return f"{name}:32"
+        whole = f"{name}:float32"
+        if name not in self._tensors:
+            self._tensors[name] = self._weight(name)
+            self._casts.append(self._onnx.helper.make_node("Cast", [name], [whole], name=whole, to=1))
+        return whole
 
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor of the model's file."""
-        return tuple(self._places[name]["shape"])
-
-    def model(self, name: str, output: str, shape: Sequence[int | str], doc: str, facts: Mapping[str, str]) -> ModelProto:
-        """The finished graph with its one output.
+    def model(self, name: str, output: str, shape: Sequence[int | str], doc: str, facts: Mapping[str, str]) -> bytes:
+        """The finished graph with its one output, as the bytes of a file; the same steps give the same bytes.
 
         Args:
-            name: of the graph and of the output.
-            output: the node's output that it is.
+            name: of the graph and of its output.
+            output: what is put out: the last node's name.
             shape: of it.
             doc: what it is.
             facts: kept in the file beside the graph.
         """
         helper = self._onnx.helper
-        self._nodes.append(helper.make_node("Identity", [output], [name], name=name))
+        self._nodes[-1].output[0] = name
+        assert self._nodes[-1].name == output  # noqa: S101 — nothing else uses it, so it can be renamed
         result = helper.make_tensor_value_info(name, self._onnx.TensorProto.FLOAT, shape, doc_string=doc)
-        graph = helper.make_graph(self._nodes, name, self._inputs, [result], list(self._kept.values()))
+        graph = helper.make_graph(
+            [*self._casts, *self._nodes], name, self._inputs, [result], list(self._tensors.values())
+        )
         model: ModelProto = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION, producer_name="impasto"
         )
         helper.set_model_props(model, dict(facts))
-        return model
+        return model.SerializeToString(deterministic=True)
 
     def _constant(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        """One initialiser for every value, however often it is asked for."""
-        name = f"{values.dtype}{list(values.shape)}{values.tobytes().hex()}"
-        if name not in self._kept:
-            self._kept[name] = self._onnx.numpy_helper.from_array(values, name)
+        """One tensor for each value, however often it is asked for."""
+        key = f"{values.dtype}{values.shape}{values.tobytes()!r}"
+        name = self._constants.setdefault(key, f"constant_{len(self._constants) + 1}")
+        if name not in self._tensors:
+            self._tensors[name] = self._onnx.numpy_helper.from_array(values, name)
         return name
 
     def _weight(self, name: str) -> TensorProto:
