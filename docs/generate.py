@@ -18,7 +18,7 @@ from impasto.cli.main import app
 from impasto.evaluation.adapters.weights import FILES
 from impasto.evaluation.gates import Gates
 from impasto.evaluation.metrics import METRICS
-from impasto.settings import OptimizeSettings
+from impasto.settings import ENGINES
 
 DOCS = Path(__file__).resolve().parent
 NOTE = "<!-- made by docs/generate.py; change the code, then run `make docs` -->\n\n"
@@ -102,19 +102,22 @@ def metrics_page() -> str:
 
 
 def settings_page() -> str:
-    """Every setting with type, bounds, default and meaning."""
-    rows = ["| setting | default | allowed | meaning |", "| --- | --- | --- | --- |"]
-    schema = OptimizeSettings.model_json_schema()["properties"]
-    for name, field in OptimizeSettings.model_fields.items():
-        default = field.default
-        if isinstance(default, dict):
-            default = ",".join(f"{key}={value:g}" for key, value in default.items())
-        rows.append(f"| `{name}` | `{default}` | {_allowed(schema[name])} | {field.description} |")
-    intro = (
-        "# Settings of the engine `optimize`\n\nThe same names in Python (`image_size=512`), on the command line "
-        "(`--image-size 512`) and in a recipe.\n\n"
-    )
-    return NOTE + intro + "\n".join(rows) + "\n"
+    """Every setting of every engine with type, bounds, default and meaning."""
+    parts = [
+        NOTE,
+        "# Settings\n\nThe same names in Python (`image_size=512`), on the command line (`--image-size 512`) and in a "
+        "recipe.\n",
+    ]
+    for engine, model in ENGINES.items():
+        rows = ["| setting | default | allowed | meaning |", "| --- | --- | --- | --- |"]
+        schema = model.model_json_schema()["properties"]
+        for name, field in model.model_fields.items():
+            default = field.default
+            if isinstance(default, dict):
+                default = ",".join(f"{key}={value:g}" for key, value in default.items())
+            rows.append(f"| `{name}` | `{default}` | {_allowed(schema[name])} | {field.description} |")
+        parts.append(f"\n## Engine `{engine}`\n\n" + "\n".join(rows) + "\n")
+    return "".join(parts)
 
 
 def _allowed(schema: dict[str, object]) -> str:

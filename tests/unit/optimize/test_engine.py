@@ -11,8 +11,8 @@ import torch
 
 import impasto
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.parts import Part, Source
 from impasto.engines.optimize.plan import plan_scales
+from impasto.engines.parts import Part, Source
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
 from impasto.vgg import activations
