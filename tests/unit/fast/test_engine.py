@@ -163,3 +163,41 @@ def test_quality_chooses_the_engine(quality: str, engine: str, content, style) -
 def test_what_does_not_go_together_is_refused(asked, says: str, content, style) -> None:
     with pytest.raises(impasto.SettingsError, match=says):
         impasto.stylize(content, style, **asked)
+
+
+def test_onnx_runtime_paints_what_torch_paints(content, style) -> None:
+    painted = {
+        runtime: impasto.stylize(content, style, engine="fast", runtime=runtime, **settings)
+        for runtime, settings in (("torch", {"dtype": "float32"}), ("onnx", {}))
+    }
+    assert_close(painted["onnx"].picture.pixels, painted["torch"].picture.pixels, atol=1.1 / 255, rtol=0)
+    for runtime, result in painted.items():
+        assert result.recipe.settings["runtime"] == runtime
+        assert result.recipe.environment.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"memory": "tiles"}, "memory=tiles"),
+        ({"dtype": "bfloat16"}, "dtype=bfloat16"),
+        ({"model": "mine.safetensors"}, "a model of one's own"),
+        ({"regions": [(np.eye(48, 64, dtype=np.uint8) * 255, np.full((32, 32, 3), 99, np.uint8))]}, "regions"),
+    ],
+)
+def test_what_onnx_runtime_cannot_do_is_refused(asked, says: str, content, style) -> None:
+    with pytest.raises(impasto.SettingsError, match=f"runtime=onnx cannot be combined with {says}"):
+        impasto.stylize(content, style, engine="fast", runtime="onnx", **asked)
+
+
+def test_shipped_graphs_are_those_of_the_shipped_weights() -> None:
+    """They are a few kB beside the weights, and made from them."""
+    from importlib.resources import files
+
+    from impasto.engines.fast.onnx import onnx_graphs
+
+    data = files("impasto.engines.fast").joinpath("data")
+    graphs = onnx_graphs(location="any-style.safetensors")
+    assert data.joinpath("any-style.transfer.onnx").read_bytes() == graphs.transfer
+    assert data.joinpath("any-style.encoder.onnx").read_bytes() == graphs.encoder
+    assert sum(file.stat().st_size for file in data.iterdir()) < 3_000_000

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import lru_cache
+from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch
 
@@ -15,6 +17,7 @@ from impasto.engines.checkpoint import open_workdir
 from impasto.engines.coloring import Coloring
 from impasto.engines.evidence import draft_recipe, shares_of
 from impasto.engines.fast.model import load_model
+from impasto.engines.fast import onnx_runtime
 from impasto.engines.fast.painting import Coded, TorchPainter, blended
 from impasto.engines.fast.plan import SMALLEST_PX, Pass, plan_pass
 from impasto.engines.parts import divide
@@ -23,7 +26,7 @@ from impasto.images import fill_transparent, resize
 from impasto.progress import CancelToken, Progress
 from impasto.recipe import Scale, Weights
 from impasto.settings import FastSettings
-from impasto.vgg import choose_precision
+from impasto.vgg import Precision, choose_precision
 from impasto.vgg.precision import free_memory_mb, peak_memory_mb
 
 if TYPE_CHECKING:
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from impasto.engines.parts import Part
     from impasto.images import Picture
     from impasto.progress import OnProgress
-    from impasto.vgg import Precision
 
 #: Below this strength the painted picture fades into the photo.
 _FADE: Final = 0.2
@@ -102,7 +104,7 @@ class _Run:
         self._content, self._settings, self._plan, self._began = content, settings, planned, began
         self._precision = precision
         model = load_model(None if settings.model is None else Path(settings.model))
-        self._painter = _painter(model, precision)
+        self._model, self._painter = model, _painter(model, precision)
         parts, free = divide(content, styles, shares_of(settings, len(styles)), regions)
         visible = fill_transparent(content)
         self._pixels = resize(visible, planned.height, planned.width)
@@ -170,6 +172,9 @@ class _Run:
         cancel.check()
         seen = self._coloring.seen(self._pixels)
         if self._plan.steps == 0 or cancel.stopped:
+            return
+        if self._settings.runtime == "onnx":
+            yield _onnx_painter(self._model).paint(seen, self._parts[0].code), (0, 0)
             return
         if self._plan.memory == "whole":
             yield self._painter.paint(seen, self._parts), (0, 0)
@@ -265,7 +270,42 @@ def _decided(
                 f"style {style.name} is {style.width}x{style.height} px, but {SMALLEST_PX} px are needed on each side; "
                 "use a larger picture"
             )
-    return settings.model_copy(update={"memory": planned.memory}), planned, precision
+    runtime = _runtime(settings, planned, precision, several=len(regions) + bool(styles) > 1)
+    if runtime == "onnx":
+        precision = Precision(torch.device("cpu"), torch.float32, "float32 because that is what the graph computes in")
+    return settings.model_copy(update={"memory": planned.memory, "runtime": runtime}), planned, precision
+
+
+def _runtime(settings: FastSettings, planned: Pass, precision: Precision, *, several: bool) -> Literal["torch", "onnx"]:
+    """What paints: ONNX Runtime where it can, is installed, and is the faster one (docs/engines/fast.md).
+
+    Raises:
+        SettingsError: ONNX Runtime was asked for and cannot do it.
+    """
+    obstacles = {
+        "regions": several,
+        "memory=tiles": planned.memory == "tiles",
+        "a picture below 19 px": min(planned.height, planned.width) < onnx_runtime.SMALLEST_PX,
+        f"device={precision.device.type}": precision.device.type != "cpu",
+        "dtype=bfloat16": settings.dtype == "bfloat16",
+        "a model of one's own": settings.model is not None,
+    }
+    if settings.runtime == "onnx":
+        for obstacle, there in obstacles.items():
+            if there:
+                raise SettingsError(f"runtime=onnx cannot be combined with {obstacle}; use runtime=torch")
+        onnx_runtime.require_onnxruntime()
+        return "onnx"
+    slow = precision.dtype == torch.float32 and settings.dtype == "auto"
+    able = settings.runtime == "auto" and slow and not any(obstacles.values())
+    return "onnx" if able and find_spec("onnxruntime") else "torch"
+
+
+@lru_cache(maxsize=1)
+def _onnx_painter(model: Model) -> onnx_runtime.OnnxPainter:  # noqa: ARG001 — the shipped one; another gives another painter
+    """The shipped graphs, loaded once."""
+    with as_file(files("impasto.engines.fast").joinpath("data")) as folder:
+        return onnx_runtime.OnnxPainter(folder / "any-style.transfer.onnx", threads=torch.get_num_threads())
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""Engine ``fast``'s networks as ONNX graphs, written by hand: what runs them without PyTorch, in browsers and on phones.
+"""Engine ``fast``'s networks as ONNX graphs, written by hand: they run without PyTorch, in browsers and on phones.
 
 Two graphs with one output each. ``encoder`` turns a style into a code, once; ``transfer`` paints a picture of any size
 after a code, and holds all that :class:`impasto.engines.fast.painting.TorchPainter` does around the network: the
@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from impasto.engines.fast.model import FORMAT, PACKAGED, VERSION, load_model
-from impasto.engines.fast.network import EPSILON, MIDDLE, PALETTE, PALETTE_RIDGE, ROOT_STEPS, TransferNet
+from impasto.engines.fast.network import _MIDDLE, _PALETTE_RIDGE, _ROOT_STEPS, EPSILON, PALETTE, TransferNet
 from impasto.engines.fast.onnx_graph import Graph
 from impasto.engines.fast.painting import MARGIN
 from impasto.errors import WeightsError
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from impasto.engines.fast.model import Model
 
-#: Shortest side that the transfer graph takes: a mirror needs one pixel more than it shows, here up to 16 + 1.
-#: (17 px need 3 more to a multiple of four, 18 px 2 more, 19 px only 1.)
-SMALLEST_PX: Final = 19
+#: Shortest side that the transfer graph takes: a mirror needs one pixel more than the margin that it shows.
+SMALLEST_PX: Final = MARGIN + TransferNet.MULTIPLE
 
 
 class Graphs(NamedTuple):
@@ -125,10 +124,11 @@ class _Writer:
         graph, net = self._graph, model.net
         add, floats, ints = graph.add, graph.floats, graph.ints
         size = (1, 3, "height", "width")
-        pixels = graph.input("pixels", size, "sRGB in [0, 1]; any size from 19 px")
-        code = graph.weight("code")
+        pixels = graph.input("pixels", size, "sRGB in [0, 1]; any size from 20 px")
         if model.code is None:
             code = graph.input("code", (1, net.code_size), "what the encoder gives, or a blend of several")
+        else:
+            code = graph.weight("code")
         sizes = [width for width in net.widths for _ in range(2)] + [PALETTE - 3, 3]
         numbers = graph.split("Split", add("Squeeze", code, ints(0)), ints(*sizes), outputs=len(sizes))
         scales, shifts = [add("Add", each, floats(1)) for each in numbers[:-2:2]], numbers[1:-2:2]
@@ -139,7 +139,7 @@ class _Writer:
         sides = add("Slice", add("Shape", pixels), ints(2), ints(4))
         beyond = add("Add", add("Mod", add("Neg", sides), ints(TransferNet.MULTIPLE)), ints(MARGIN))
         pads = add("Concat", ints(0, 0, MARGIN, MARGIN, 0, 0), beyond, axis=0)
-        x = add("Pad", add("Sub", pixels, floats(MIDDLE)), pads, mode="reflect")
+        x = add("Pad", add("Sub", pixels, floats(_MIDDLE)), pads, mode="reflect")
 
         stem = self._unfolded("net.stem.weight")
         x = add("SpaceToDepth", x, blocksize=2)
@@ -167,11 +167,11 @@ class _Writer:
         graph = self._graph
         add = graph.add
         style = graph.input("style", (1, 3, "height", "width"), "sRGB in [0, 1]; even sides from 16 px")
-        x = add("SpaceToDepth", add("Sub", style, graph.floats(MIDDLE)), blocksize=2)
+        x = add("SpaceToDepth", add("Sub", style, graph.floats(_MIDDLE)), blocksize=2)
         x = add("Gather", x, graph.ints(*_TORCH_ORDER), axis=1)
         found = [*self._statistics(x)]
         for index, stage in enumerate(model.encoder.stages):
-            depthwise, pointwise, norm, _ = stage.children()
+            depthwise, norm = stage.get_submodule("0"), stage.get_submodule("2")
             assert isinstance(depthwise, nn.Conv2d)  # noqa: S101 — as StyleEncoder builds it
             assert isinstance(norm, nn.GroupNorm)  # noqa: S101
             weights = [graph.weight(f"encoder.stages.{index}.{name}") for name in ("0.weight", "0.bias")]
@@ -228,11 +228,11 @@ class _Writer:
         centred = add("Sub", colors, mean)
         count = add("Cast", add("Slice", add("Shape", colors), graph.ints(1), graph.ints(2)), to=1)
         covariance = add("Div", add("MatMul", centred, add("Transpose", centred, perm=[1, 0])), count)
-        covariance = add("Add", covariance, graph.floats(PALETTE_RIDGE * np.eye(3, dtype=np.float32)))
+        covariance = add("Add", covariance, graph.floats(_PALETTE_RIDGE * np.eye(3, dtype=np.float32)))
         unit = graph.floats(np.eye(3, dtype=np.float32))
         size = add("ReduceSum", add("Mul", covariance, unit))
         root, inverse = add("Div", covariance, size), unit
-        for _ in range(ROOT_STEPS):
+        for _ in range(_ROOT_STEPS):
             both = add("Sub", graph.floats(3 * np.eye(3, dtype=np.float32)), add("MatMul", inverse, root))
             step = add("Mul", both, graph.floats(0.5))
             root, inverse = add("MatMul", root, step), add("MatMul", step, inverse)

@@ -1,6 +1,6 @@
 """An ONNX graph as it grows node by node, with weights that stay where they are: in the model's own file.
 
-Weights are float16 in the file, cast to float32 in the graph; a runtime does that once, when it loads the graph. They are
+Weights are float16 in the file and cast to float32 in the graph, which a runtime does once, when it loads it. They are
 either *external data*, which is no more than a place in the safetensors file, or copied into the graph.
 """
 
@@ -128,7 +128,8 @@ class Graph:
             graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION, producer_name="impasto"
         )
         helper.set_model_props(model, dict(facts))
-        return model.SerializeToString(deterministic=True)
+        file: bytes = model.SerializeToString(deterministic=True)
+        return file
 
     def _constant(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
         """One tensor for each value, however often it is asked for."""
