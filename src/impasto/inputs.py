@@ -26,6 +26,8 @@ class RecipeFiles:
     init: Path | None
     vgg_weights: Path | None
     """None: the packaged ones."""
+    model: Path | None
+    """Of engine fast; None: the shipped one."""
 
     @classmethod
     def find(cls, recipe: Recipe, given: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> Self:
@@ -33,15 +35,15 @@ class RecipeFiles:
 
         Args:
             recipe: names the files.
-            given: by option (``--content``, ``--style``, ``--mask``, ``--init``, ``--vgg-weights``) the files that
-                were given with it.
+            given: by option (``--content``, ``--style``, ``--mask``, ``--init``, ``--vgg-weights``, ``--model``)
+                the files that were given with it.
             folders: where to look for what was not given.
 
         Raises:
             InputError: a file is not found, or one was given that the recipe does not name.
         """
         search = _Search(given, folders)
-        weights = recipe.settings.get("vgg_weights")
+        weights, model = recipe.settings.get("vgg_weights"), recipe.settings.get("model")
         found = cls(
             content=search.picture(recipe.content, "--content"),
             styles=tuple(search.picture(style, "--style") for style in recipe.styles),
@@ -55,6 +57,7 @@ class RecipeFiles:
             ),
             init=search.picture(recipe.init, "--init") if recipe.init else None,
             vgg_weights=search.find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
+            model=search.find(str(model), recipe.weights.sha256, "--model") if model else None,
         )
         search.refuse_strangers()
         return found
@@ -63,7 +66,8 @@ class RecipeFiles:
     def files(self) -> tuple[Path, ...]:
         """All of them."""
         of_regions = [path for region in self.regions for path in region]
-        return tuple(path for path in (self.content, *self.styles, *of_regions, self.init, self.vgg_weights) if path)
+        others = (self.init, self.vgg_weights, self.model)
+        return tuple(path for path in (self.content, *self.styles, *of_regions, *others) if path)
 
 
 def find_sources(

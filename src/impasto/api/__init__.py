@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impasto.api.golden import check_golden, record_golden
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.sweeps import sweep
+    from impasto.api.training import train_any_style, train_style
     from impasto.evaluation.manifest import Problem
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "reuse_memory",
     "stylize",
     "sweep",
+    "train_any_style",
+    "train_style",
 ]
 
 _HOMES: Final = {
@@ -54,6 +57,8 @@ _HOMES: Final = {
     "explain": "impasto.api.explanations",
     "record_golden": "impasto.api.golden",
     "sweep": "impasto.api.sweeps",
+    "train_any_style": "impasto.api.training",
+    "train_style": "impasto.api.training",
 }
 
 

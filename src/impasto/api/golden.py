@@ -222,6 +222,7 @@ def _check(output: Path, expected: GoldenOutput, tolerances: Mapping[str, float]
         files.styles,
         regions=files.regions,
         init=files.init,
+        model=None if files.model is None else str(files.model),
         vgg_weights=str(files.vgg_weights) if files.vgg_weights else None,
     )
     values = evaluate(made, content=files.content, style=_styles(files)).values

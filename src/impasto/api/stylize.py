@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
-from impasto.errors import InputError
+from impasto.errors import InputError, SettingsError
 from impasto.images import Picture, read, read_metadata
 from impasto.recipe import Recipe, Source, Weights
 from impasto.settings import DEFAULT_PX, FAST, STARTS, OptimizeSettings, choose_engine
+from impasto.styles import read_style
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
@@ -48,7 +49,8 @@ def stylize(
 
     Args:
         content: path, PIL image, NumPy array, tensor or :class:`Picture`; see :func:`impasto.images.read` for ranges.
-        style: one such picture or a list of them; may be left out where there are regions.
+        style: one such picture or a list of them, or the folder of a style that ``impasto train style`` wrote; may be
+            left out where there are regions.
         regions: parts of the content with a style of their own, each ``(mask, style)`` or ``(mask, style,
             style_mask)``; white marks the part. What no region covers takes ``style``, or stays as it is without one.
         engine: name of the engine: ``optimize`` (the default) or ``fast``.
@@ -78,8 +80,9 @@ def stylize(
         >>> result.save("out.png")  # doctest: +SKIP
     """
     name, settings = _meant(engine, quality, settings)
+    pictures, settings = _with_folders(name, several(style), settings)
     settings, first = _with_init(settings)
-    given, styles, areas = read(content), [read(one) for one in several(style)], [_region(region) for region in regions]
+    given, styles, areas = read(content), [read(one) for one in pictures], [_region(region) for region in regions]
     start = None
     if settings.get("init") == FAST:
         first, start = _fast_start(given, styles, areas, settings)
@@ -112,10 +115,11 @@ def plan(
         Everything that it raises before it computes.
     """
     name, settings = _meant(engine, quality, settings)
+    pictures, settings = _with_folders(name, several(style), settings)
     settings, _ = _with_init(settings)
     return load_engine(name).plan(
         read(content),
-        [read(one) for one in several(style)],
+        [read(one) for one in pictures],
         settings,
         regions=[_region(region) for region in regions],
     )
@@ -237,6 +241,33 @@ def _same_if_any(picture: Picture | None, source: Source | None) -> Picture | No
     if (picture is None) != (source is None):
         raise InputError("the recipe and the call disagree on whether a region has a style mask; give it if so")
     return None if picture is None or source is None else _same(picture, source)
+
+
+def _with_folders(
+    engine: str, styles: Sequence[ImageLike], settings: dict[str, Any]
+) -> tuple[list[ImageLike], dict[str, Any]]:
+    """Styles' folders as their pictures and, where one was trained for the engine, its file.
+
+    Raises:
+        InputError: a folder is no style, or was changed.
+        SettingsError: a trained style among several, or beside another model.
+    """
+    pictures: list[ImageLike] = []
+    for style in styles:
+        if not isinstance(style, str | os.PathLike) or not Path(style).is_dir():
+            pictures.append(style)
+            continue
+        found = read_style(Path(style))
+        pictures += found.references
+        if engine not in found.trained:
+            continue
+        if len(styles) > 1 or settings.get("model") is not None:
+            raise SettingsError(
+                f"{found.name} was trained as one style for engine {engine}; give it alone, or the pictures in its "
+                "references folder"
+            )
+        settings = {**settings, "model": str(found.trained[engine].path)}
+    return pictures, settings
 
 
 def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:

@@ -97,15 +97,16 @@ class LocalHandler(BaseHTTPRequestHandler):
         self.send_error(HTTPStatus.FORBIDDEN, explain="the token is missing or not this page's")
         return False
 
-    def send_page(self, name: str) -> None:
+    def send_page(self, name: str, policy_more: str = "") -> None:
         """A packaged page; only its own script and style run, and they know the token.
 
         Args:
             name: of a file in this package, with ``{{nonce}}`` and ``{{secret}}`` in it.
+            policy_more: directives for the Content-Security-Policy of a page that needs more, each ended by ``;``.
         """
         nonce = secrets.token_urlsafe(16)
         policy = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; {policy_more}"
             "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         )

@@ -33,6 +33,15 @@ _Weights = Annotated[
         help="where the network's weights lie, if they are not the packaged ones",
     ),
 ]
+_Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        show_default=False,
+        help="where engine fast's network lies, if it is not the shipped one",
+    ),
+]
 _Output = Annotated[
     Path | None,
     typer.Option(
@@ -54,6 +63,7 @@ def rerun(
     mask: _Masks = None,
     init: _Init = None,
     vgg_weights: _Weights = None,
+    model: _Model = None,
     output: _Output = None,
     file_quality: FileQuality = 95,
     quiet: Quiet = False,
@@ -75,6 +85,7 @@ def rerun(
         "--mask": mask or [],
         "--init": [init] if init else [],
         "--vgg-weights": [vgg_weights] if vgg_weights else [],
+        "--model": [model] if model else [],
     }
     found = RecipeFiles.find(recipe, given, folders=(file.parent, Path()))
     run = Run(
@@ -95,6 +106,7 @@ def rerun(
             regions=found.regions,
             init=found.init,
             vgg_weights=str(found.vgg_weights) if found.vgg_weights else None,
+            model=str(found.model) if found.model else None,
             on_plan=None if quiet else show_plan,
             on_progress=on_progress,
             cancel=token,

@@ -19,6 +19,7 @@ from impasto.settings.optimize import (
     OptimizeSettings,
     Pooling,
 )
+from impasto.settings.train import AnyStyleTraining, OneStyleTraining, TrainSettings
 
 #: The settings of each of impasto's own engines.
 ENGINES: Final[dict[str, type[PictureSettings]]] = {"fast": FastSettings, "optimize": OptimizeSettings}
@@ -60,10 +61,13 @@ __all__ = [
     "QUALITIES",
     "STARTS",
     "STYLE_LOSSES",
+    "AnyStyleTraining",
     "FastSettings",
+    "OneStyleTraining",
     "OptimizeSettings",
     "PictureSettings",
     "Pooling",
     "Settings",
+    "TrainSettings",
     "choose_engine",
 ]

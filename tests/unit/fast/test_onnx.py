@@ -191,7 +191,7 @@ def test_graph_of_somebody_else_is_refused() -> None:
 def test_picture_below_the_smallest_is_refused(onnx_painter: OnnxPainter) -> None:
     code = onnx_painter.code(picture(16, 16))
     with pytest.raises(ImageTooSmallError, match="40x18 px, but ONNX Runtime paints from 20 px"):
-        onnx_painter.paint(picture(SMALLEST_PX - 1, 40), code)
+        onnx_painter.paint(picture(18, 40), code)
 
 
 @pytest.mark.parametrize(

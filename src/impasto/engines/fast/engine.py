@@ -18,6 +18,7 @@ from impasto.engines.coloring import Coloring
 from impasto.engines.evidence import draft_recipe, shares_of
 from impasto.engines.fast.model import load_model
 from impasto.engines.fast import onnx_runtime
+from impasto.engines.fast.onnx import SMALLEST_PX as ONNX_SMALLEST_PX
 from impasto.engines.fast.painting import Coded, TorchPainter, blended
 from impasto.engines.fast.plan import SMALLEST_PX, Pass, plan_pass
 from impasto.engines.parts import divide
@@ -285,7 +286,7 @@ def _runtime(settings: FastSettings, planned: Pass, precision: Precision, *, sev
     obstacles = {
         "regions": several,
         "memory=tiles": planned.memory == "tiles",
-        "a picture below 19 px": min(planned.height, planned.width) < onnx_runtime.SMALLEST_PX,
+        f"a picture below {ONNX_SMALLEST_PX} px": min(planned.height, planned.width) < ONNX_SMALLEST_PX,
         f"device={precision.device.type}": precision.device.type != "cpu",
         "dtype=bfloat16": settings.dtype == "bfloat16",
         "a model of one's own": settings.model is not None,

@@ -50,17 +50,27 @@ class Model:
 
 
 def save_model(path: Path, net: TransferNet, coder: StyleEncoder | Tensor, about: Mapping[str, Any]) -> str:
-    """Write a model, whole or not at all; gives the file's SHA-256.
+    """Write a model's file, whole or not at all; gives its SHA-256. See :func:`encode_model`.
+
+    Raises:
+        WeightsError: the weights are not finite; nothing was written.
+        OutputError: it cannot be written there.
+    """
+    data = encode_model(net, coder, about)
+    write_whole(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode_model(net: TransferNet, coder: StyleEncoder | Tensor, about: Mapping[str, Any]) -> bytes:
+    """The bytes of a model's file.
 
     Args:
-        path: of the file.
         net: the transfer network.
         coder: the style encoder, or the code ``(1, code_size)`` of the one style.
         about: how it was trained: whatever JSON can hold.
 
     Raises:
-        WeightsError: the weights are not finite; nothing was written.
-        OutputError: it cannot be written there.
+        WeightsError: the weights are not finite.
     """
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     if isinstance(coder, Tensor):
@@ -69,16 +79,14 @@ def save_model(path: Path, net: TransferNet, coder: StyleEncoder | Tensor, about
         tensors |= {f"encoder.{name}": tensor for name, tensor in coder.state_dict().items()}
     halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}
     if not all(bool(tensor.isfinite().all()) for tensor in halves.values()):
-        raise WeightsError("the trained weights are not finite numbers; nothing was written; train again, more slowly")
+        raise WeightsError("the trained weights are not finite numbers; train again, more slowly")
     header = {
         "format": FORMAT,
         "version": VERSION,
         "shape": json.dumps(net.shape),
         "about": json.dumps(dict(about), sort_keys=True),
     }
-    data = save_safetensors(halves, metadata=header)
-    write_whole(path, data)
-    return hashlib.sha256(data).hexdigest()
+    return save_safetensors(halves, metadata=header)
 
 
 def load_model(path: Path | None = None, *, sha256: str | None = None) -> Model:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -129,8 +130,10 @@ class _Writer:
             code = graph.input("code", (1, net.code_size), "what the encoder gives, or a blend of several")
         else:
             code = graph.weight("code")
-        sizes = [width for width in net.widths for _ in range(2)] + [PALETTE - 3, 3]
-        numbers = graph.split("Split", add("Squeeze", code, ints(0)), ints(*sizes), outputs=len(sizes))
+        flat = add("Squeeze", code, ints(0))
+        ends = list(accumulate([*(width for width in net.widths for _ in range(2)), PALETTE - 3, 3], initial=0))
+        # Not one Split: with so many outputs it has more buffers than WebGPU binds to a shader.
+        numbers = [add("Slice", flat, ints(start), ints(end)) for start, end in pairwise(ends)]
         scales, shifts = [add("Add", each, floats(1)) for each in numbers[:-2:2]], numbers[1:-2:2]
 
         def conditional(layer: int, features: str) -> str:

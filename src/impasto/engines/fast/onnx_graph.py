@@ -78,14 +78,9 @@ class Graph:
 
     def add(self, operator: str, *inputs: str, **attributes: Attribute) -> str:
         """A node; gives the name of its output."""
-        return self.split(operator, *inputs, outputs=1, **attributes)[0]
-
-    def split(self, operator: str, *inputs: str, outputs: int, **attributes: Attribute) -> list[str]:
-        """A node with several outputs; gives their names."""
-        base = f"{operator}_{len(self._nodes) + 1}"
-        names = [base] if outputs == 1 else [f"{base}_{index + 1}" for index in range(outputs)]
-        self._nodes.append(self._onnx.helper.make_node(operator, inputs, names, name=base, **attributes))
-        return names
+        name = f"{operator}_{len(self._nodes) + 1}"
+        self._nodes.append(self._onnx.helper.make_node(operator, inputs, [name], name=name, **attributes))
+        return name
 
     def floats(self, values: NDArray[np.float32] | Sequence[float] | float) -> str:
         """A constant, float32."""

@@ -70,9 +70,11 @@ class Collection:
         chances: dict[Path, float] = {}
         left_out = set(leave_out)
         for source in sources:
-            for path, chance in _pictures(source):
-                if path.name not in left_out and path.stem not in left_out:
-                    chances[path] = chance
+            chances |= {
+                path: chance
+                for path, chance in _pictures(source)
+                if path.name not in left_out and path.stem not in left_out
+            }
         if not chances:
             raise InputError(
                 f"no picture is in {', '.join(map(repr, sources))}; give a folder with photos or paintings"
@@ -91,16 +93,15 @@ class Collection:
         try:
             picture = read(path)
         except ImpastoError as error:
-            return self._skip(path, str(error))
+            self.skipped[path.name] = str(error)
+            return None
         if min(picture.height, picture.width) < _LEAST_SHARE * self.crops.size:
             least = int(_LEAST_SHARE * self.crops.size)
-            return self._skip(path, f"{picture.width}x{picture.height} px, but {least} px are needed on each side")
+            self.skipped[path.name] = f"{picture.width}x{picture.height} px, but {least} px are needed on each side"
+            return None
         chooser = random.Random(f"{self.seed} {path.name} {variant}")  # noqa: S311 — a crop, not a secret
         pixels = fill_transparent(picture)
         return _cropped(pixels, self.crops, chooser).mul_(255).round_().to(torch.uint8)[0]
-
-    def _skip(self, path: Path, reason: str) -> None:
-        self.skipped[path.name] = reason
 
 
 def _cropped(pixels: Tensor, crops: Crops, chooser: random.Random) -> Tensor:

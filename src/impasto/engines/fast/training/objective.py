@@ -19,6 +19,8 @@ from impasto.vgg import VGG19, activations
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from impasto.settings import TrainSettings
+
 #: Layers whose statistics are matched, at the picture's size.
 _FINE: Final = ("relu1_1", "relu2_1", "relu3_1")
 #: The deepest is looked at in the picture at half its size: a fourth of the work, and strokes twice as large.
@@ -31,21 +33,12 @@ DEEPEST: Final = _COARSE
 _RIDGE: Final = 1e-4
 
 
-class Weights(NamedTuple):
-    """What each term counts."""
-
-    content: float = 1.0
-    statistics: float = 1.0
-    """Means and deviations, at four layers."""
-    covariance: float = 2.0
-    """How channels go together, at four layers: strokes rather than colours."""
-    tv: float = 0.5
-    range: float = 10.0
-    """Colours stay between black and white."""
-    identity: float = 1.0
-    """A picture in its own style stays as it is."""
-    stability: float = 10.0
-    """A picture that is moved and lit a little is painted the same."""
+#: What the style's two parts count against each other: means and deviations at four layers, and how channels go
+#: together there, which is strokes rather than colours.
+_STATISTICS: Final = 1.5
+_COVARIANCE: Final = 2.0
+#: Colours stay between black and white.
+_RANGE: Final = 10.0
 
 
 class StyleTarget(NamedTuple):
@@ -61,11 +54,11 @@ class Objective:
 
     Args:
         net: VGG-19 up to :data:`DEEPEST`.
-        weights: of the terms.
+        settings: the weights of its terms.
     """
 
-    def __init__(self, net: VGG19, weights: Weights) -> None:
-        self._net, self._weights = net, weights
+    def __init__(self, net: VGG19, settings: TrainSettings) -> None:
+        self._net, self._settings = net, settings
 
     @torch.no_grad()
     def style_targets(self, pictures: Tensor) -> list[StyleTarget]:
@@ -99,14 +92,14 @@ class Objective:
                 covariance = covariance + (own - wanted).square().sum() / both.clamp_min(_RIDGE)
         shapes = F.instance_norm(fine[_CONTENT].float())
         content = (shapes - torch.stack(list(contents)).float()).square().mean()
-        rough = sum(output.diff(dim=axis).square().mean() for axis in (2, 3))
-        weights, count = self._weights, len(styles)
+        rough = output.diff(dim=2).square().mean() + output.diff(dim=3).square().mean()
+        settings, style = self._settings, self._settings.style_weight / len(styles)
         return {
-            "content": weights.content * content,
-            "statistics": weights.statistics * statistics / count,
-            "covariance": weights.covariance * covariance / count,
-            "tv": weights.tv * rough,
-            "range": weights.range * (output - output.clamp(0, 1)).square().mean(),
+            "content": settings.content_weight * content,
+            "statistics": style * _STATISTICS * statistics,
+            "covariance": style * _COVARIANCE * covariance,
+            "tv": settings.tv_weight * rough,
+            "range": _RANGE * (output - output.clamp(0, 1)).square().mean(),
         }
 
     def _moments(self, pictures: Tensor) -> list[list[Moments]]:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from impasto.engines.fast.training.objective import StyleTarget
 from impasto.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from impasto.engines.fast.training.collection import Collection
-    from impasto.engines.fast.training.objective import Objective
+    from impasto.engines.fast.training.objective import Objective, StyleTarget
 
 T = TypeVar("T")
 

@@ -1,0 +1,170 @@
+"""Networks of engine fast, trained on one's own pictures, for any style or for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.engines.fast.training.contents import make_contents
+from impasto.engines.fast.training.report import model_card, write_losses, write_preview
+from impasto.engines.fast.training.run import TrainedModel
+from impasto.engines.fast.training.run import train_any_style as _any_style
+from impasto.engines.fast.training.run import train_one_style as _one_style
+from impasto.errors import InputError, OutputError
+from impasto.progress import CancelToken
+from impasto.settings import AnyStyleTraining, OneStyleTraining
+from impasto.styles import is_style, write_style
+from impasto.whole import write_whole
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from impasto.progress import TrainingProgress
+
+    OnTrainingProgress = Callable[[TrainingProgress], None]
+
+#: Steps between two previews in the workdir.
+_PREVIEW_STEPS = 100
+
+
+def train_any_style(
+    photos: Sequence[str | os.PathLike[str]],
+    paintings: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    workdir: str | os.PathLike[str] | None = None,
+    leave_out: Sequence[str] = (),
+    start: str | os.PathLike[str] | None = None,
+    on_progress: OnTrainingProgress | None = None,
+    cancel: CancelToken | None = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Train a network for any style, and write it.
+
+    Args:
+        photos: folders, files or patterns such as ``"photos/*.jpg"``; with ``=0.5`` behind, half the chance.
+        paintings: the same, of styles.
+        output: the model's file, ``.safetensors``; a card ``.md`` is written beside it.
+        workdir: checkpoints, previews and losses; by default ``output`` with ``.work`` behind; the same call goes on.
+        leave_out: names of files that are not to be used.
+        start: a model to start from; None: from chance.
+        on_progress: called with a :class:`TrainingProgress` after every step.
+        cancel: cancels, or stops early and keeps what was learned.
+        **settings: see :class:`impasto.settings.AnyStyleTraining`.
+
+    Raises:
+        SettingsError: a setting is unknown or out of bounds.
+        InputError: there are no pictures, or hardly any can be used; the workdir is another run's.
+        DivergedError: the training could not be kept finite.
+        OutputError: something cannot be written; the last checkpoint is untouched.
+        Cancelled: ``cancel`` was cancelled; the last checkpoint stays.
+    """
+    checked, target = AnyStyleTraining.of(**settings), Path(output)
+    if target.suffix != ".safetensors":
+        raise OutputError(f"the model {str(target)!r} must end in .safetensors; give it such a name")
+    place = _place(target, workdir)
+    model = _any_style(
+        [str(source) for source in photos],
+        [str(source) for source in paintings],
+        checked,
+        workdir=place,
+        leave_out=leave_out,
+        start=None if start is None else Path(start),
+        on_progress=_watched(place, on_progress),
+        cancel=cancel or CancelToken(),
+    )
+    if model.leads:
+        write_whole(target, model.file)
+        card = model_card(target.stem, model.about, model.skipped, "impasto train any-style")
+        write_whole(target.with_suffix(".md"), card.encode())
+        _report(place, model)
+    return model
+
+
+def train_style(
+    styles: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    photos: Sequence[str | os.PathLike[str]] = (),
+    workdir: str | os.PathLike[str] | None = None,
+    leave_out: Sequence[str] = (),
+    on_progress: OnTrainingProgress | None = None,
+    cancel: CancelToken | None = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Train a network for the style that some pictures share, and write a style's folder.
+
+    ``impasto.stylize(photo, folder, engine="fast")`` paints with it.
+
+    Args:
+        styles: pictures of the one style.
+        output: the folder to write; a style that lies there is replaced.
+        photos: folders, files or patterns of photos; none: pictures made up for it, which serve less well.
+        workdir: checkpoints, previews and losses; by default ``output`` with ``.work`` behind.
+        leave_out: names of photos that are not to be used.
+        on_progress: as in :func:`train_any_style`.
+        cancel: as in :func:`train_any_style`.
+        **settings: see :class:`impasto.settings.OneStyleTraining`.
+
+    Raises:
+        ImageTooSmallError: a style is smaller than a crop.
+        Everything that :func:`train_any_style` raises.
+    """
+    checked, target = OneStyleTraining.of(**settings), Path(output)
+    if not styles:
+        raise InputError("no style was given; give at least one picture")
+    if target.exists() and not is_style(target):
+        raise OutputError(f"{str(target)!r} is there already and is no style; choose another name")
+    place = _place(target, workdir)
+    sources = [str(source) for source in photos] or make_contents(place / "contents", checked.seed)
+    pictures = [Path(style) for style in styles]
+    model = _one_style(
+        pictures,
+        sources,
+        checked,
+        workdir=place,
+        leave_out=leave_out,
+        on_progress=_watched(place, on_progress),
+        cancel=cancel or CancelToken(),
+    )
+    if model.leads:
+        write_style(target, target.name, pictures, {"fast": ("fast.safetensors", model.file)})
+        card = model_card(target.name, model.about, model.skipped, "impasto train style")
+        write_whole(target / "MODEL_CARD.md", card.encode())
+        _report(place, model)
+    return model
+
+
+def _place(target: Path, workdir: str | os.PathLike[str] | None) -> Path:
+    """The folder for what comes up on the way, made.
+
+    Raises:
+        OutputError: it cannot be made, or the output's folder is not there.
+    """
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"there is no folder {str(target.absolute().parent)!r}; make it first")
+    place = target.with_name(f"{target.name}.work") if workdir is None else Path(workdir)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot use {str(place)!r} as workdir: {error.strerror or error}; choose another") from None
+    return place
+
+
+def _watched(place: Path, on_progress: OnTrainingProgress | None) -> OnTrainingProgress:
+    """Reports, and every now and then a preview."""
+
+    def watch(progress: TrainingProgress) -> None:
+        if progress.step % _PREVIEW_STEPS == 0:
+            write_preview(place, progress.preview())
+        if on_progress is not None:
+            on_progress(progress)
+
+    return watch
+
+
+def _report(place: Path, model: TrainedModel) -> None:
+    """The last preview and the losses, beside the checkpoints."""
+    write_preview(place, model.preview)
+    write_losses(place, model.history)

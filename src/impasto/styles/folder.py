@@ -1,0 +1,176 @@
+"""A style's folder: ``style.json``, ``references/``, ``thumbnail.webp`` and the files that were trained.
+
+Every file is named in ``style.json`` with its SHA-256. A folder that was passed on is untrusted: names with folders in
+them, files that are missing and files of another content are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from impasto.errors import InputError, OutputError
+from impasto.images import encode, fit_size, read, resize
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+_FILE: Final = "style.json"
+_REFERENCES: Final = "references"
+_THUMBNAIL: Final = "thumbnail.webp"
+_THUMBNAIL_PX: Final = 256
+_LARGEST_JSON: Final = 2**20
+
+
+def _plain(name: str) -> str:
+    """A file's name and nothing else."""
+    if not name or not name.isprintable() or Path(name).name != name or "\\" in name or name.startswith("."):
+        raise ValueError(f"{name!r} is no plain file name")
+    return name
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    file: Annotated[str, AfterValidator(_plain)]
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Json(BaseModel):
+    """What ``style.json`` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    style: Literal[1]
+    name: str = Field(min_length=1, max_length=200)
+    references: Annotated[tuple[_File, ...], Field(min_length=1)]
+    trained: dict[str, _File] = {}
+
+
+class Trained(BaseModel):
+    """A file that was trained for one engine."""
+
+    model_config = ConfigDict(frozen=True)
+    path: Path
+    sha256: str
+
+
+class Style(BaseModel):
+    """A style as it lies on disk, its files checked."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    references: tuple[Path, ...]
+    """The pictures that give the look."""
+    trained: dict[str, Trained]
+    """By engine."""
+
+
+def is_style(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a style's folder."""
+    return (Path(path) / _FILE).is_file()
+
+
+def read_style(folder: Path) -> Style:
+    """A style from its folder.
+
+    Raises:
+        InputError: there is none, it is of another version, or a file is missing or was changed.
+    """
+    path = folder / _FILE
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            raise InputError(f"{str(path)!r} is larger than {_LARGEST_JSON >> 20} MiB; it is no style")
+        found = _Json.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{str(folder)!r} is no style: {_FILE}: {error.strerror or error}; "
+            "give a folder that `impasto train style` wrote"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or _FILE
+        raise InputError(
+            f"{str(path)!r} cannot be read: {where}: {first['msg']}; "
+            "it was changed, or made by another version of impasto"
+        ) from None
+    references = tuple(_checked(folder / _REFERENCES, each) for each in found.references)
+    trained = {
+        engine: Trained(path=_checked(folder, each), sha256=each.sha256) for engine, each in found.trained.items()
+    }
+    return Style(name=found.name, references=references, trained=trained)
+
+
+def write_style(folder: Path, name: str, references: Sequence[Path], trained: Mapping[str, tuple[str, bytes]]) -> Style:
+    """Write a style's folder, whole or not at all; one that is there already is replaced.
+
+    Args:
+        folder: where to; its parent exists.
+        name: of the style, for people.
+        references: pictures, which are copied.
+        trained: by engine the name of a file and its bytes.
+
+    Raises:
+        OutputError: it cannot be written there, or something that is no style lies there; that is untouched.
+        UnreadableImageError: a reference is no picture.
+    """
+    if folder.exists() and not is_style(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{str(folder)!r} is there already and is no style; choose another name")
+    first = read(references[0])
+    small = fit_size(first.height, first.width, min(_THUMBNAIL_PX, max(first.height, first.width)))
+    thumbnail = encode(first.with_pixels(resize(first.pixels, *small)), ".webp", quality=85)
+    named = {f"{number:02}-{path.name}": path.read_bytes() for number, path in enumerate(references, start=1)}
+    description = _Json(
+        style=1,
+        name=name,
+        references=tuple(_File(file=file, sha256=_sha256(data)) for file, data in named.items()),
+        trained={engine: _File(file=file, sha256=_sha256(data)) for engine, (file, data) in trained.items()},
+    )
+    temporary = folder.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
+    old = folder.with_name(f".impasto-{secrets.token_hex(8)}.old")
+    try:
+        (temporary / _REFERENCES).mkdir(parents=True)
+        for file, data in named.items():
+            (temporary / _REFERENCES / file).write_bytes(data)
+        for file, data in trained.values():
+            (temporary / file).write_bytes(data)
+        (temporary / _THUMBNAIL).write_bytes(thumbnail)
+        (temporary / _FILE).write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+    except OSError as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise OutputError(
+            f"cannot write the style {str(folder)!r}: {error.strerror or error}; nothing was changed; "
+            "free some space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return read_style(folder)
+
+
+def _checked(folder: Path, named: _File) -> Path:
+    """A file of a style, if it is what ``style.json`` says."""
+    path = folder / named.file
+    if path.is_symlink():
+        raise InputError(f"{str(path)!r} is a link, and a style's files lie in its folder; put the file there")
+    try:
+        found = _sha256(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"the style lacks {str(path)!r}: {error.strerror or error}; restore the file") from None
+    if found != named.sha256:
+        raise InputError(
+            f"{str(path)!r} has SHA-256 {found}, expected {named.sha256}: it was changed; restore the file"
+        )
+    return path
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
