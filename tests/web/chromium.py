@@ -87,7 +87,7 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression: str, limit_s: float = 60.0) -> None:
+    def until(self, expression: str, limit_s: float = 120.0) -> None:
         """Wait until an expression holds in the page; a page that says that something failed ends the wait."""
         end = time.monotonic() + limit_s
         while not self.value(expression):

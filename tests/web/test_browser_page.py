@@ -28,7 +28,9 @@ CLOSE = 2
 
 PIXELS = """(() => {
   const canvas = document.getElementById("%s"), {width, height} = canvas;
-  const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const context = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
+  context.drawImage(canvas, 0, 0);
+  const {data} = context.getImageData(0, 0, width, height);
   return [width, height, btoa(Array.from(data, (value) => String.fromCharCode(value)).join(""))];
 })()"""
 
@@ -65,9 +67,9 @@ def text_of(chromium: Chromium, name: str) -> str:
     return text
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(graphs: Graphs, runtime: Path, chromium: Chromium) -> Iterator[Chromium]:
-    """The browser on the page, ready to paint."""
+    """The browser on the page, ready to paint; one for all tests, because loading takes longer than they do."""
     with BrowserPage(graphs.transfer, graphs.encoder, runtime, {"plain": [0.0] * networks()[0].code_size}) as served:
         yield from opened(chromium, served)
 
@@ -80,19 +82,29 @@ def opened(chromium: Chromium, served: BrowserPage) -> Iterator[Chromium]:
     chromium.until("document.body && document.body.dataset.ready")
     yield chromium
     assert not [problem for problem in chromium.problems if problem != "No available adapters."]  # of a GPU
-    assert all(address.startswith((served.address, "data:", "blob:")) for address in chromium.requests)
+    assert all(address.startswith(("http://127.0.0.1:", "data:", "blob:")) for address in chromium.requests)
     chromium.open("about:blank")
 
 
 @pytest.fixture
 def painted(page: Chromium, tmp_path: Path) -> Chromium:
-    """A photo and a style are chosen, and the photo is painted."""
+    """A photo and a style are chosen, and the photo is painted at full strength."""
+    set_to(page, "strength", 1)
+    set_to(page, "size", 384)
     save(tmp_path / "photo.png", 45, 70, seed=1)
     save(tmp_path / "style.png", 40, 64, seed=2)
-    page.choose("#style-file", tmp_path / "style.png")
+    page.value("document.body.dataset.painted = '0'")
     page.choose("#photo-file", tmp_path / "photo.png")
-    page.until("document.body.dataset.painted > 0 && !document.body.hasAttribute('aria-busy')")
+    page.choose("#style-file", tmp_path / "style.png")
+    page.until("document.getElementById('style-file').value === ''")  # it is chosen
+    page.until("document.body.dataset.painted > 0 && document.getElementById('painted').width === 70")
+    settle(page)
     return page
+
+
+def settle(chromium: Chromium) -> None:
+    """Wait until nothing is being painted any more."""
+    chromium.until("!document.body.hasAttribute('aria-busy')")
 
 
 def test_painted_photo_is_what_python_paints(painted: Chromium, graphs: Graphs, tmp_path: Path) -> None:
@@ -115,9 +127,9 @@ def test_page_is_isolated_so_that_webassembly_gets_threads(page: Chromium) -> No
 def test_strength_lies_between_the_photo_and_the_style(painted: Chromium) -> None:
     full, photo = pixels_of(painted, "painted").astype(int), pixels_of(painted, "photo").astype(int)
     away = {}
-    for count, strength in enumerate((0.5, 0.1, 0), start=2):
+    for strength in (0.5, 0.1, 0):
         set_to(painted, "strength", strength)
-        painted.until(f"document.body.dataset.painted >= {count} && !document.body.hasAttribute('aria-busy')")
+        settle(painted)
         found = pixels_of(painted, "painted").astype(int)
         away[strength] = float(np.abs(found - photo).mean())
         assert np.abs(found - full).mean() > 1
@@ -163,20 +175,19 @@ def test_saved_file_is_the_painted_picture(painted: Chromium, tmp_path: Path) ->
         assert difference(np.asarray(saved.convert("RGB")), wanted) == 0
 
 
-def test_known_style_paints_without_a_picture_of_it(page: Chromium, tmp_path: Path) -> None:
-    save(tmp_path / "photo.png", 40, 48, seed=1)
-    page.choose("#photo-file", tmp_path / "photo.png")
-    set_to(page, "known", "plain")
-    page.until("document.body.dataset.painted > 0")
-    assert int(pixels_of(page, "painted").max()) == 0  # a code of zeros has a palette of black alone
+def test_known_style_paints_without_a_picture_of_it(painted: Chromium) -> None:
+    set_to(painted, "known", "plain")
+    settle(painted)
+    assert int(pixels_of(painted, "painted").max()) == 0  # a code of zeros has a palette of black alone
 
 
 def test_file_that_is_no_picture_is_named(page: Chromium, tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("no picture")
     page.choose("#photo-file", tmp_path / "notes.png")
     with pytest.raises(AssertionError, match=r"notes\.png is no picture"):
-        page.until("document.body.dataset.painted > 0")
+        page.until("false")
     assert "notes.png is no picture" in text_of(page, "state")
+    page.value("delete document.body.dataset.error")
 
 
 def test_model_of_one_style_asks_for_a_photo_only(runtime: Path, chromium: Chromium, tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ PANELS: Final = {
     "device": "Machine",
     "dtype": "Machine",
     "vgg_weights": "Machine",
+    "trains": "Training",
+    "batch": "Training",
+    "size": "Training",
+    "stability_weight": "Training",
+    "identity_weight": "Training",
+    "cache_mb": "Machine",
     "runtime": "Machine",
     "model": "Machine",
 }

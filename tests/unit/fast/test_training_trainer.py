@@ -83,6 +83,10 @@ class _Spoiled(Samples):
         return batch
 
 
+def _no_preview(painter: Painter) -> torch.Tensor:
+    return torch.zeros(3, 1, 1)
+
+
 def _run(trainer: Trainer, workdir: Path | None = None, stop_after: int | None = None) -> list[TrainingProgress]:
     """Train, and stop after so many steps."""
     token, seen = CancelToken(), []
@@ -93,7 +97,7 @@ def _run(trainer: Trainer, workdir: Path | None = None, stop_after: int | None =
             token.stop()
 
     with open_workdir(workdir, {}) as folder:
-        trainer.run(folder, look, token, lambda painter: torch.zeros(3, 1, 1))  # noqa: ARG005
+        trainer.run(folder, look, token, _no_preview)
     return seen
 
 
@@ -146,6 +150,7 @@ def test_training_that_goes_on_ends_with_the_same_weights(make, tmp_path: Path, 
 def test_training_that_goes_on_goes_back_as_far_as_it_would_have(make, tmp_path: Path, monkeypatch) -> None:
     """The state to go back to is older than the checkpoint."""
     monkeypatch.setattr(module, "_SNAPSHOT_STEPS", 4)
+    monkeypatch.setattr(module, "_BAD_STEPS", 2)
 
     def bad_once() -> Callable[[int, Batch], None]:
         left = [module._BAD_STEPS]
@@ -157,14 +162,33 @@ def test_training_that_goes_on_goes_back_as_far_as_it_would_have(make, tmp_path:
 
         return spoil
 
-    expected = make(bad_once(), steps=14)
+    expected = make(bad_once(), steps=9)
     _run(expected)
-    assert len(expected.rollbacks) == 1
-    _run(make(steps=14), tmp_path, 6)
-    found = make(bad_once(), steps=14)
-    _run(found, tmp_path)
+    assert expected.rollbacks == [7]
+    _run(make(steps=9), tmp_path, 6)
+    found = make(bad_once(), steps=9)
+    seen = _run(found, tmp_path)
+    assert [progress.step for progress in seen] == [7, 5, 6, 7, 8, 9]
+    assert all(progress.samples_per_s > 0 and progress.eta_s >= 0 for progress in seen)
     assert found.rollbacks == expected.rollbacks
     _assert_same(found, expected)
+
+
+def test_weights_that_went_bad_are_never_gone_back_to(make, monkeypatch) -> None:
+    """Not even if it is time for a snapshot while steps are left out."""
+    monkeypatch.setattr(module, "_SNAPSHOT_STEPS", 4)
+    spoiled: list[int] = []
+
+    def spoil(step: int, batch: Batch) -> None:
+        if step == 6 and not spoiled:
+            spoiled.append(step)
+            with torch.no_grad():
+                trainer._painter.net.out.bias.fill_(torch.nan)
+
+    trainer = make(spoil, steps=12)
+    _run(trainer)
+    assert trainer.rollbacks == [10]
+    assert all(bool(tensor.isfinite().all()) for tensor in _weights(trainer).values())
 
 
 def test_bad_batch_changes_no_weight(make) -> None:
@@ -234,7 +258,7 @@ def test_disk_that_is_full_at_a_checkpoint_keeps_the_one_before(make, tmp_path: 
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_file", full)
-        with pytest.raises(OutputError, match="No space left.*free some space"):
+        with pytest.raises(OutputError, match=r"No space left.*free some space"):
             _run(make(), tmp_path, 2)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
     found = make()
@@ -249,9 +273,7 @@ def test_cancelled_training_can_be_finished(make, tmp_path: Path, monkeypatch) -
     _run(expected)
     token = CancelToken()
     with open_workdir(tmp_path, {}) as folder, pytest.raises(Cancelled):
-        make().run(
-            folder, lambda p: token.cancel() if p.step == 4 else None, token, lambda painter: torch.zeros(3, 1, 1)
-        )
+        make().run(folder, lambda p: token.cancel() if p.step == 4 else None, token, _no_preview)
     found = make()
     _run(found, tmp_path)
     _assert_same(found, expected)
@@ -293,7 +315,11 @@ def test_two_processes_end_with_the_same_weights() -> None:
         )
         for rank in range(2)
     ]
-    first, second = (process.communicate(timeout=60)[0].split(" ", 4) for process in both)
+    try:
+        first, second = (process.communicate(timeout=120)[0].split(" ", 4) for process in both)
+    finally:
+        for process in both:
+            process.kill()
     assert [process.returncode for process in both] == [0, 0]
     assert (first[:2], second[:2]) == (["0", "2"], ["1", "2"])
     assert first[2:4] == second[2:4]  # weights, and the mean of the losses

@@ -93,14 +93,14 @@ def export_onnx(model: Path | None, folder: Path, *, self_contained: bool) -> li
 
 def _read(model: Path | None) -> bytes:
     """The file of a model that :func:`load_model` can read."""
+    path = files("impasto.engines.fast").joinpath("data", PACKAGED) if model is None else model
     expected = load_model(model).sha256
     try:
-        path = files("impasto.engines.fast").joinpath("data", PACKAGED) if model is None else model
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"cannot read the model {str(model)!r}: {error.strerror or error}; check its name") from None
+        raise WeightsError(f"cannot read the model {str(path)!r}: {error.strerror or error}; check its name") from None
     if hashlib.sha256(data).hexdigest() != expected:
-        raise WeightsError(f"the model {str(model)!r} was changed while it was read; run again when it is finished")
+        raise WeightsError(f"the model {str(path)!r} was changed while it was read; run again when it is finished")
     return data
 
 

@@ -197,7 +197,8 @@ def _train(
             "vgg": network.sha256,
             "dtype": str(precision.dtype).removeprefix("torch."),
         }
-        with open_workdir(workdir if together.leads else None, about) as folder:
+        pictures = {"pictures": [contents.digest, styles.digest], "torch": torch.__version__}
+        with open_workdir(workdir if together.leads else None, about | pictures) as folder:
             trainer.run(folder, on_progress if together.leads else None, cancel, preview)
         return _finished(trainer, about, settings, preview(trainer.averaged), (contents, styles), together)
 

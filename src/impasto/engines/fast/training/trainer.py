@@ -124,16 +124,17 @@ class Trainer:
         checkpoint = workdir.load() if workdir is not None else None
         state: Any = self._ranks.agree((checkpoint.tensors, checkpoint.facts) if checkpoint else None)
         if state is not None:
-            self._restore(*state)
-        began, first = time.perf_counter(), self._step
+            self._resume(*state)
+        began, taken = time.perf_counter(), 0
         while self._step < self._settings.steps:
             cancel.check()
             if not self._train():
                 continue
-            if self._step % _SNAPSHOT_STEPS == 0:
+            taken += 1
+            if self._step % _SNAPSHOT_STEPS == 0 and not self._bad:  # bad steps may come of weights gone bad
                 self._snapshot = self._state()
             if on_progress is not None:
-                on_progress(self._progress(time.perf_counter() - began, self._step - first, preview))
+                on_progress(self._progress(time.perf_counter() - began, taken, preview))
             if self._ranks.mean(float(cancel.stopped)) > 0:  # all of them, or the rest would wait for ever
                 break
             if workdir is not None and workdir.is_due:
@@ -147,14 +148,14 @@ class Trainer:
         names = last[-1] if last else {}  # a term may have come in just now
         return {name: statistics.fmean(terms[name] for terms in last if name in terms) for name in names}
 
-    def _progress(self, spent: float, steps: int, preview: Callable[[Painter], Tensor]) -> TrainingProgress:
+    def _progress(self, spent: float, taken: int, preview: Callable[[Painter], Tensor]) -> TrainingProgress:
         return TrainingProgress(
             step=self._step,
             steps=self._settings.steps,
             terms=self.recent(),
-            samples_per_s=steps * self._settings.batch * self._ranks.world / spent,
+            samples_per_s=taken * self._settings.batch * self._ranks.world / spent,
             elapsed_s=spent,
-            eta_s=spent / steps * (self._settings.steps - self._step),
+            eta_s=spent / taken * (self._settings.steps - self._step),
             preview=lambda: preview(self._averaged),
         )
 
@@ -271,8 +272,16 @@ class Trainer:
                 self._optimizer.state[parameter][name] = there
         self._step, self._bad, self._slowed = facts["step"], facts["bad"], facts["slowed"]
         self.rollbacks, self.history = list(facts["rollbacks"]), [dict(terms) for terms in facts["history"]]
-        self._snapshot = self._state()
 
     def _save(self, workdir: Workdir) -> None:
-        tensors, facts = self._state()
+        """Keep where the run is and, so that it would go back as far as without an end, its snapshot."""
+        (tensors, facts), (back, back_facts) = self._state(), self._snapshot
+        tensors |= {f"back.{name}": t for name, t in back.items()}
+        facts["back"] = back_facts | {"history": len(back_facts["history"])}  # the first so many of the history
         workdir.save(Checkpoint({name: t.cpu() for name, t in tensors.items()}, facts))
+
+    def _resume(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`_save` kept."""
+        self._restore(tensors, facts)
+        back = {name.removeprefix("back."): t for name, t in tensors.items() if name.startswith("back.")}
+        self._snapshot = back, facts["back"] | {"history": facts["history"][: facts["back"]["history"]]}

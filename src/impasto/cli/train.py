@@ -1,0 +1,264 @@
+"""``impasto train``: networks of engine fast for any style, or for one, from one's own pictures."""
+
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli.arguments import OUTPUT_PANEL, Json, Quiet
+from impasto.cli.options import given_settings, with_settings
+from impasto.cli.progress import duration
+from impasto.cli.run import handle_signals
+from impasto.cli.terminal import print_json, printable, say, warnings_so_far
+from impasto.progress import Cancelled, CancelToken
+from impasto.settings import AnyStyleTraining, OneStyleTraining
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from impasto.engines.fast.training.run import TrainedModel
+    from impasto.progress import TrainingProgress
+
+    Show = Callable[[TrainingProgress], None]
+
+train_app = typer.Typer(
+    help="Train networks of the engine fast: for any style, or for one.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+_SHOWN_SKIPPED = 10
+#: Steps between two lines where stderr is no terminal.
+_LINE_STEPS = 50
+
+_Photos = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--photos",
+        metavar="DIR",
+        show_default=False,
+        help="photos to paint in training: a folder, a file or a pattern in quotes; =0.5 behind it halves the "
+        "chance of its pictures; may be repeated",
+    ),
+]
+_Paintings = Annotated[
+    list[str],
+    typer.Option("--paintings", metavar="DIR", show_default=False, help="styles to learn from, in the same way"),
+]
+_LeaveOut = Annotated[
+    str | None,
+    typer.Option("--leave-out", metavar="NAME,NAME,…", show_default=False, help="files that are not to be used"),
+]
+_Workdir = Annotated[
+    Path | None,
+    typer.Option(
+        "--workdir",
+        metavar="DIR",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="checkpoints, previews and losses; by default the output's name with .work behind; the same command goes "
+        "on from there",
+    ),
+]
+_Start = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", show_default=False, help="a model to start from; by default from chance"),
+]
+
+
+@train_app.command("any-style")
+@with_settings(AnyStyleTraining)
+def any_style(
+    *,
+    photos: _Photos = None,
+    paintings: _Paintings,
+    leave_out: _LeaveOut = None,
+    start: _Start = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=OUTPUT_PANEL,
+            help="the model's file, .safetensors; its card, .md, is written beside it",
+        ),
+    ],
+    workdir: _Workdir = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Train a network that paints in any style, on folders of photos and paintings.
+
+    [dim]impasto train any-style --photos photos --paintings paintings -o mine.safetensors[/dim]
+
+    Ctrl-C stops early and keeps what was learned; the same command goes on.
+    Paint with it by stylize --engine fast --model FILE.
+    """
+    from impasto.errors import InputError
+
+    if not photos:
+        raise InputError("no photos were given; give a folder of them with --photos")
+
+    def work(show: "Show", token: CancelToken) -> "TrainedModel":
+        from impasto import api
+
+        api.reuse_memory()
+        return api.train_any_style(
+            photos,
+            paintings,
+            output,
+            workdir=workdir,
+            leave_out=_names(leave_out),
+            start=start,
+            on_progress=show,
+            cancel=token,
+            **given_settings(AnyStyleTraining, settings),
+        )
+
+    _train(work, output, workdir, quiet=quiet, json=json)
+
+
+@train_app.command("style")
+@with_settings(OneStyleTraining)
+def style(
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="STYLE", show_default=False, help="pictures of the one style")
+    ],
+    *,
+    photos: _Photos = None,
+    leave_out: _LeaveOut = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            show_default=False,
+            rich_help_panel=OUTPUT_PANEL,
+            help="the style's folder; a style that lies there is replaced",
+        ),
+    ],
+    workdir: _Workdir = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Train a network for one style, given by one picture or several.
+
+    [dim]impasto train style painting.jpg --photos photos -o my-style[/dim]
+    [dim]impasto stylize photo.jpg my-style -o out.png --engine fast[/dim]
+
+    Ctrl-C stops early and keeps what was learned; the same command goes on.
+    """
+    if not photos and not quiet:
+        say("no photos were given: training on made-up contents; photos like those to be painted help (--photos DIR)")
+
+    def work(show: "Show", token: CancelToken) -> "TrainedModel":
+        from impasto import api
+
+        api.reuse_memory()
+        return api.train_style(
+            pictures,
+            output,
+            photos=photos or (),
+            workdir=workdir,
+            leave_out=_names(leave_out),
+            on_progress=show,
+            cancel=token,
+            **given_settings(OneStyleTraining, settings),
+        )
+
+    _train(work, output, workdir, quiet=quiet, json=json)
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _train(
+    work: "Callable[[Show, CancelToken], TrainedModel]", output: Path, workdir: Path | None, *, quiet: bool, json: bool
+) -> None:
+    """Train under a display, and say what came of it.
+
+    Raises:
+        typer.Exit: the training was cancelled by SIGTERM; 128 plus the signal's number.
+    """
+    token = CancelToken()
+    place = workdir or output.with_name(f"{output.name}.work")
+    with handle_signals(token, keep=True, leftover=None) as signals:
+        try:
+            with _display(quiet=quiet, token=token) as show:
+                model = work(show, token)
+        except Cancelled:
+            say(f"cancelled; the same command goes on from {place}")
+            raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
+    if not model.leads:
+        return
+    if not quiet:
+        for name, reason in list(model.skipped.items())[:_SHOWN_SKIPPED]:
+            say(printable(f"left out {name}: {reason}"))
+        if len(model.skipped) > _SHOWN_SKIPPED:
+            say(f"left out {len(model.skipped) - _SHOWN_SKIPPED} more")
+        if model.stopped_early:
+            say(f"interrupted: what was learned so far is kept; the same command goes on from {place}")
+        say(f"{output}: {model.about['steps']} steps; previews and losses in {place}")
+    if json:
+        print_json(
+            {
+                "output": str(output),
+                "workdir": str(place),
+                **model.about,
+                "skipped": model.skipped,
+                "stopped_early": model.stopped_early,
+                "warnings": warnings_so_far(),
+            }
+        )
+
+
+@contextmanager
+def _display(*, quiet: bool, token: CancelToken) -> "Iterator[Show]":
+    """What shows a step: a bar on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield lambda progress: None  # noqa: ARG005
+        return
+    if not sys.stderr.isatty():
+
+        def line(progress: "TrainingProgress") -> None:
+            if progress.step % _LINE_STEPS == 0 or progress.step == progress.steps:
+                say(f"step {progress.step}/{progress.steps}: {_numbers(progress)}")
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("[dim]{task.fields[numbers]}[/dim]"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None, numbers="")
+
+        def show(progress: "TrainingProgress") -> None:
+            bar.update(
+                task,
+                total=progress.steps,
+                completed=progress.step,
+                description="stopping" if token.stopped else f"step {progress.step}/{progress.steps}",
+                numbers=_numbers(progress),
+            )
+
+        yield show
+
+
+def _numbers(progress: "TrainingProgress") -> str:
+    """Loss, speed and time left."""
+    loss = sum(progress.terms.values())
+    return f"loss {loss:.3f}  {progress.samples_per_s:.1f} pictures/s  {duration(progress.eta_s)} left"
