@@ -18,6 +18,7 @@ from impasto.cli.evaluate import evaluate
 from impasto.cli.explain import explain
 from impasto.cli.golden import golden
 from impasto.cli.info import info
+from impasto.cli.live import live
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
 from impasto.cli.study import study_app
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, doctor):
+for verb in (stylize, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, live, doctor):
     app.command()(verb)
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")

@@ -91,9 +91,9 @@ def test_code_alone_leaves_the_network_and_all_changes_it(pictures: Path, tmp_pa
 
 def test_folder_without_pictures_is_refused(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no picture is in .*empty.*give a folder"):
+    with pytest.raises(InputError, match=r"no picture is in .*empty.*give a folder"):
         _one_style(pictures / "paintings" / "2.png", tmp_path / "empty", tmp_path / "work")
-    with pytest.raises(InputError, match="nowhere.*check its name"):
+    with pytest.raises(InputError, match=r"nowhere.*check its name"):
         _one_style(pictures / "paintings" / "2.png", tmp_path / "nowhere", tmp_path / "work")
 
 
@@ -141,15 +141,20 @@ def test_chance_that_is_none_is_refused(pictures: Path, chance: str) -> None:
 
 
 def test_crop_is_the_same_for_its_key_and_another_for_another(pictures: Path) -> None:
-    collection = Collection.find([str(pictures / "photos")], Crops(64, variants=3), seed=0)
-    again = Collection.find([str(pictures / "photos")], Crops(64, variants=3), seed=0)
-    first = collection.crop((0, 0))
-    assert first is not None
-    assert first.shape == (3, 64, 64)
-    assert torch.equal(first, again.crop((0, 0)))
-    assert not torch.equal(first, collection.crop((0, 1)))
-    assert collection.digest == again.digest
-    assert collection.digest != Collection.find([str(pictures / "paintings")], Crops(64), seed=0).digest
+    source, crops = [str(pictures / "photos")], Crops(64, variants=8)
+    found, again = (Collection.find(source, crops, seed=0) for _ in range(2))
+    drawn = [found.crop((0, variant)) for variant in range(8)]
+    assert all(crop is not None and crop.shape == (3, 64, 64) for crop in drawn)
+    assert all(torch.equal(crop, again.crop((0, variant))) for variant, crop in enumerate(drawn))
+    assert len({crop.numpy().tobytes() for crop in drawn}) > 4
+
+
+def test_digest_tells_collections_apart(pictures: Path) -> None:
+    one, again, other = (
+        Collection.find([str(pictures / name)], Crops(64), seed=0).digest for name in ("photos", "photos", "paintings")
+    )
+    assert one == again != other
+    assert one != Collection.find([f"{pictures / 'photos'}=2"], Crops(64), seed=0).digest
 
 
 def test_chances_are_those_that_were_given(pictures: Path) -> None:

@@ -26,15 +26,15 @@ from torch import Tensor, nn
 Modulate = Callable[[int, Tensor], Tensor]
 
 #: What pixels are centred on before the first convolution: about the mean of photographs.
-_MIDDLE: Final = 0.45
+MIDDLE: Final = 0.45
 #: Added to variances before the root, as PyTorch's instance normalisation does.
 EPSILON: Final = 1e-5
 #: Numbers of a palette, at the end of a code: a 3×3 matrix row by row, and the mean colour.
 PALETTE: Final = 12
 #: Added to a style's colour covariance: one of a single colour has a spread of 1/100.
-_PALETTE_RIDGE: Final = 1e-4
+PALETTE_RIDGE: Final = 1e-4
 #: Newton–Schulz steps; the smallest spread that sRGB allows against the largest is found to 1e-4 in so many.
-_ROOT_STEPS: Final = 16
+ROOT_STEPS: Final = 16
 
 
 class TransferNet(nn.Module):
@@ -86,7 +86,7 @@ class TransferNet(nn.Module):
         Returns:
             ``(b, 3, h, w)`` float32, what :func:`colored` turns into colours.
         """
-        x = F.pixel_unshuffle(pixels - _MIDDLE, 2)
+        x = F.pixel_unshuffle(pixels - MIDDLE, 2)
         x = modulate(0, self.stem(x)).relu_()
         x = modulate(1, self.down(x)).relu_()
         for index in range(0, len(self.blocks), 2):
@@ -142,7 +142,7 @@ class StyleEncoder(nn.Module):
             styles: ``(b, 3, h, w)`` in [0, 1]; both sides even, at least 16.
             weights: ``(b, 1, h, w)`` ≥ 0, which of a style counts; None: all of it.
         """
-        x = F.pixel_unshuffle(styles - _MIDDLE, 2)
+        x = F.pixel_unshuffle(styles - MIDDLE, 2)
         found = [*_statistics(x, weights)]
         for stage in self.stages:
             x = stage(x) if weights is None else _masked(stage, x, weights)
@@ -185,7 +185,7 @@ def palette(pictures: Tensor, weights: Tensor | None = None) -> Tensor:
         shares = torch.full_like(colors[:, :1], 1 / colors.shape[2]) if weights is None else _shares(weights, pictures)
         mean = (colors * shares).sum(2)
         centred = colors - mean[..., None]
-        covariance = (centred * shares) @ centred.mT + _PALETTE_RIDGE * torch.eye(3, device=colors.device)
+        covariance = (centred * shares) @ centred.mT + PALETTE_RIDGE * torch.eye(3, device=colors.device)
         return torch.cat([_root(covariance).flatten(1), mean], 1)
 
 
@@ -206,7 +206,7 @@ def _root(matrices: Tensor) -> Tensor:
     size = matrices.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
     unit = torch.eye(3, device=matrices.device)
     root, inverse = matrices / size, unit.expand_as(matrices)
-    for _ in range(_ROOT_STEPS):
+    for _ in range(ROOT_STEPS):
         step = 0.5 * (3 * unit - inverse @ root)
         root, inverse = root @ step, step @ inverse
     return root * size.sqrt()

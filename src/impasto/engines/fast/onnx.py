@@ -17,7 +17,7 @@ import numpy as np
 from torch import nn
 
 from impasto.engines.fast.model import FORMAT, PACKAGED, VERSION, load_model
-from impasto.engines.fast.network import _MIDDLE, _PALETTE_RIDGE, _ROOT_STEPS, EPSILON, PALETTE, TransferNet
+from impasto.engines.fast.network import EPSILON, MIDDLE, PALETTE, PALETTE_RIDGE, ROOT_STEPS, TransferNet
 from impasto.engines.fast.onnx_graph import Graph
 from impasto.engines.fast.painting import MARGIN
 from impasto.errors import WeightsError
@@ -142,7 +142,7 @@ class _Writer:
         sides = add("Slice", add("Shape", pixels), ints(2), ints(4))
         beyond = add("Add", add("Mod", add("Neg", sides), ints(TransferNet.MULTIPLE)), ints(MARGIN))
         pads = add("Concat", ints(0, 0, MARGIN, MARGIN, 0, 0), beyond, axis=0)
-        x = add("Pad", add("Sub", pixels, floats(_MIDDLE)), pads, mode="reflect")
+        x = add("Pad", add("Sub", pixels, floats(MIDDLE)), pads, mode="reflect")
 
         stem = self._unfolded("net.stem.weight")
         x = add("SpaceToDepth", x, blocksize=2)
@@ -170,7 +170,7 @@ class _Writer:
         graph = self._graph
         add = graph.add
         style = graph.input("style", (1, 3, "height", "width"), "sRGB in [0, 1]; even sides from 16 px")
-        x = add("SpaceToDepth", add("Sub", style, graph.floats(_MIDDLE)), blocksize=2)
+        x = add("SpaceToDepth", add("Sub", style, graph.floats(MIDDLE)), blocksize=2)
         x = add("Gather", x, graph.ints(*_TORCH_ORDER), axis=1)
         found = [*self._statistics(x)]
         for index, stage in enumerate(model.encoder.stages):
@@ -231,11 +231,11 @@ class _Writer:
         centred = add("Sub", colors, mean)
         count = add("Cast", add("Slice", add("Shape", colors), graph.ints(1), graph.ints(2)), to=1)
         covariance = add("Div", add("MatMul", centred, add("Transpose", centred, perm=[1, 0])), count)
-        covariance = add("Add", covariance, graph.floats(_PALETTE_RIDGE * np.eye(3, dtype=np.float32)))
+        covariance = add("Add", covariance, graph.floats(PALETTE_RIDGE * np.eye(3, dtype=np.float32)))
         unit = graph.floats(np.eye(3, dtype=np.float32))
         size = add("ReduceSum", add("Mul", covariance, unit))
         root, inverse = add("Div", covariance, size), unit
-        for _ in range(_ROOT_STEPS):
+        for _ in range(ROOT_STEPS):
             both = add("Sub", graph.floats(3 * np.eye(3, dtype=np.float32)), add("MatMul", inverse, root))
             step = add("Mul", both, graph.floats(0.5))
             root, inverse = add("MatMul", root, step), add("MatMul", step, inverse)
