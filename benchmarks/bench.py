@@ -24,8 +24,8 @@ from skimage import data
 
 from impasto import evaluate
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.parts import Part, Source
 from impasto.engines.optimize.plan import STRIP_MB
+from impasto.engines.parts import Part, Source
 from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network
 from impasto.vgg.calibrate import PACKAGED_SCALES

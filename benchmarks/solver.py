@@ -14,8 +14,8 @@ import torch
 from bench import free_pair, peer_settings
 from impasto.engines.optimize.initial import recolor
 from impasto.engines.optimize.objective import Objective
-from impasto.engines.parts import Part, Source
 from impasto.engines.optimize.solvers import BoxLBFGS
+from impasto.engines.parts import Part, Source
 from impasto.images import read, resize
 from impasto.settings import OptimizeSettings
 from impasto.vgg import choose_precision, load_network

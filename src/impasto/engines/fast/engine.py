@@ -16,8 +16,8 @@ from impasto.engines.base import RunPlan, Stylization
 from impasto.engines.checkpoint import open_workdir
 from impasto.engines.coloring import Coloring
 from impasto.engines.evidence import draft_recipe, shares_of
-from impasto.engines.fast.model import load_model
 from impasto.engines.fast import onnx_runtime
+from impasto.engines.fast.model import load_model
 from impasto.engines.fast.onnx import SMALLEST_PX as ONNX_SMALLEST_PX
 from impasto.engines.fast.painting import Coded, TorchPainter, blended
 from impasto.engines.fast.plan import SMALLEST_PX, Pass, plan_pass

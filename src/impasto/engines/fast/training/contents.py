@@ -28,8 +28,8 @@ _SHAPES: Final = (6, 24)
 def make_contents(folder: Path, seed: int) -> list[str]:
     """Write pictures to train on into a folder that is made if need be; gives sources for :meth:`Collection.find`.
 
-    Each is leaves of random size and colour, with 1/f noise in and over them (the dead-leaves model), which has the edges
-    and the spectrum of photographs.
+    Each is leaves of random size and colour, with 1/f noise in and over them (the dead-leaves model), which has the
+    edges and the spectrum of photographs.
 
     Args:
         folder: where to.

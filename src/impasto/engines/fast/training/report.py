@@ -82,15 +82,15 @@ def model_card(name: str, about: Mapping[str, Any], skipped: Mapping[str, str], 
         + ("for any style." if about["kind"] == "any-style" else "for one style."),
         f"Made by `{command}`, {about['steps']} steps, {about['processes']} process(es), {about['dtype']}.",
         "## Data",
-        f"{about['photos']} photos and {about['styles']} style pictures, cut at random. No picture is part of the model.",
+        f"{about['photos']} photos and {about['styles']} style pictures, cut at random. The model holds none of them.",
         "## Settings",
         f"| setting | value |\n| - | - |\n{settings}",
         "## Loss at the end",
         f"Weighted, the mean of the last steps.\n\n| term | loss |\n| - | - |\n{losses}",
         "## Limits",
-        "Strokes have the size in pixels that they had in training. What the photo shows is held on to by a network that "
-        "was trained to recognise objects; small text and faces below some 60 px may be lost. A style far from all that "
-        "was trained on keeps its palette, and its strokes less.",
+        "Strokes have the size in pixels that they had in training. What the photo shows is held on to by a network "
+        "that was trained to recognise objects; small text and faces below some 60 px may be lost. A style far from "
+        "all that was trained on keeps its palette, and its strokes less.",
     ]
     if skipped:
         lines += ["## Files left out", left_out + tail]
