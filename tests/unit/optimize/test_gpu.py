@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import impasto
-from impasto.engines import checkpoint, plan
+from impasto.engines import checkpoint
+from impasto.engines.optimize import plan
 
 pytestmark = [
     pytest.mark.gpu,
