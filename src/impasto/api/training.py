@@ -137,19 +137,14 @@ def train_style(
 
 
 def _place(target: Path, workdir: str | os.PathLike[str] | None) -> Path:
-    """The folder for what comes up on the way, made.
+    """The folder for what comes up on the way; the training makes it once its input is found good.
 
     Raises:
-        OutputError: it cannot be made, or the output's folder is not there.
+        OutputError: the output's folder is not there.
     """
     if not target.absolute().parent.is_dir():
         raise OutputError(f"there is no folder {str(target.absolute().parent)!r}; make it first")
-    place = target.with_name(f"{target.name}.work") if workdir is None else Path(workdir)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot use {str(place)!r} as workdir: {error.strerror or error}; choose another") from None
-    return place
+    return target.with_name(f"{target.name}.work") if workdir is None else Path(workdir)
 
 
 def _watched(place: Path, on_progress: OnTrainingProgress | None) -> OnTrainingProgress:

@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import sqlite3
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x696D7051
 #: How long a process waits for the others before it gives up.
 _BUSY_S: Final = 30.0
+_AGAIN_S: Final = 0.02
 
 _COLUMNS: Final = (
     "at", "output_sha256", "engine", "impasto", "settings", "content", "styles", "outcome", "reasons", "seconds",
@@ -250,9 +252,8 @@ class QualityLog:
 
     def _open(self, mode: Literal["append", "read"]) -> None:
         """Make the tables if the file is new, and refuse what is not ours."""
-        if mode == "append" and self._pragma("journal_mode") != "wal" and self._is_ours_or_new():
-            self._connection.execute("PRAGMA journal_mode = wal")
         if mode == "append":
+            self._write_ahead()
             self._connection.execute("PRAGMA foreign_keys = on")
             with self._transaction():  # another process may make them in this very moment
                 if self._is_new():
@@ -266,6 +267,22 @@ class QualityLog:
                 f"the quality log {str(self._path)!r} has format {version}, this impasto reads {SCHEMA_VERSION}; "
                 "update impasto, or begin another file"
             )
+
+    def _write_ahead(self) -> None:
+        """Switch the file to a write-ahead log, once.
+
+        Two processes that do it at once would each wait for the other, so SQLite refuses one at once, whatever its
+        timeout says; that one looks again.
+        """
+        deadline = time.monotonic() + _BUSY_S
+        while self._pragma("journal_mode") != "wal" and self._is_ours_or_new():
+            try:
+                self._connection.execute("PRAGMA journal_mode = wal")
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN_S)
 
     def _is_new(self) -> bool:
         """Whether the file has no tables and no mark."""

@@ -42,8 +42,6 @@ class Ranks(NamedTuple):
         if self.world == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64)
-        if dist.get_backend() == "nccl":
-            shared = shared.cuda()
         dist.all_reduce(shared)
         return float(shared) / self.world
 
@@ -62,7 +60,8 @@ def ranks() -> Iterator[Ranks]:
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield Ranks()
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    # Each kind of tensor by the backend that can carry it: training on the CPU of a machine with GPUs works too.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     try:
