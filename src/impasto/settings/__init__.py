@@ -28,7 +28,7 @@ ENGINES: Final[dict[str, type[PictureSettings]]] = {"fast": FastSettings, "optim
 #: ``docs/engines/fast.md``.
 QUALITIES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "draft": ("fast", {}),
-    "standard": ("optimize", {"init": "fast", "steps": 6}),
+    "standard": ("optimize", {"init": "fast", "steps": 10}),
     "fine": ("optimize", {}),
 }
 

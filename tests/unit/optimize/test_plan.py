@@ -265,3 +265,10 @@ def test_run_plan_tells_of_the_strips_that_little_memory_brings(content, style, 
     assert plan.memory == "strips"
     assert plan.memory_mb <= free_mb
     assert plan.free_mb <= free_mb
+
+
+def test_start_by_the_fast_engine_leaves_the_last_scales_to_do() -> None:
+    whole = plan_scales(384, 512, OptimizeSettings.of())
+    rest = plan_scales(384, 512, OptimizeSettings.of(init="fast"))
+    assert rest == whole[-2:]
+    assert plan_scales(384, 512, OptimizeSettings.of(init="fast", scales=(64, 512)))[0].longer == 64

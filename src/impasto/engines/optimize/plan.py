@@ -9,7 +9,7 @@ import torch
 from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
 from impasto.recipe import Scale
-from impasto.settings import DEFAULT_PX, OptimizeSettings
+from impasto.settings import DEFAULT_PX, FAST, OptimizeSettings
 from impasto.vgg import Precision
 from impasto.vgg.layers import channels as channels_of
 from impasto.vgg.layers import stride, up_to
@@ -17,6 +17,8 @@ from impasto.vgg.layers import stride, up_to
 #: Longer side of the coarsest automatic scale, as in crowsonkb/style-transfer-pytorch.
 _COARSEST_PX = 128
 _FEWEST_STEPS = 8
+#: Scales that are left to do where engine fast painted the first picture.
+_SCALES_AFTER_FAST = 2
 #: What a step costs besides the network, in pixels' worth of network: eigendecompositions and the matching of columns
 #: do not shrink with the picture (25 ms against 1.9 µs a pixel for w2).
 _FIXED_PIXELS = {"w2": 13_000, "gram": 2_000, "moments": 2_000, "swd": 20_000, "nn": 40_000, "remd": 60_000}
@@ -67,8 +69,8 @@ def output_size(height: int, width: int, settings: OptimizeSettings) -> tuple[in
 def plan_scales(height: int, width: int, settings: OptimizeSettings) -> tuple[ScalePlan, ...]:
     """Scales for a content of ``height`` × ``width`` pixels, coarse to fine; the last is the output's size.
 
-    By default each longer side is √2 times the one before, from about 128 px. Coarse scales whose shorter side would
-    be smaller than the network needs are left out.
+    By default each longer side is √2 times the one before, from about 128 px; with ``init=fast`` only the last two.
+    Coarse scales whose shorter side would be smaller than the network needs are left out.
 
     Raises:
         ImageTooSmallError: even the output itself would be too small.
@@ -86,6 +88,8 @@ def plan_scales(height: int, width: int, settings: OptimizeSettings) -> tuple[Sc
     if settings.scales is None:
         sides = [round(longer / 2 ** (step / 2)) for step in range(20)]
         sides = sorted(side for side in sides if side >= _COARSEST_PX or side == longer)
+        if settings.init == FAST:  # large forms are there already
+            sides = sides[-_SCALES_AFTER_FAST:]
     else:
         if settings.scales[-1] > longer:
             raise SettingsError(f"scales ends at {settings.scales[-1]} px, above the image_size of {longer} px")
