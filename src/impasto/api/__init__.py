@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from impasto.api.golden import check_golden, record_golden
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.sweeps import sweep
-    from impasto.api.training import train_any_style, train_style
+    from impasto.api.training import train_any_style, train_style, trained_file
+    from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "evaluate_set",
     "explain",
+    "export_onnx",
     "metrics",
     "plan",
     "read",
@@ -46,6 +48,7 @@ __all__ = [
     "sweep",
     "train_any_style",
     "train_style",
+    "trained_file",
 ]
 
 _HOMES: Final = {
@@ -55,10 +58,12 @@ _HOMES: Final = {
     "compare": "impasto.api.comparisons",
     "evaluate_set": "impasto.api.sets",
     "explain": "impasto.api.explanations",
+    "export_onnx": "impasto.engines.fast.onnx",
     "record_golden": "impasto.api.golden",
     "sweep": "impasto.api.sweeps",
     "train_any_style": "impasto.api.training",
     "train_style": "impasto.api.training",
+    "trained_file": "impasto.api.training",
 }
 
 

@@ -13,7 +13,7 @@ from impasto.engines.fast.training.run import train_one_style as _one_style
 from impasto.errors import InputError, OutputError
 from impasto.progress import CancelToken
 from impasto.settings import AnyStyleTraining, OneStyleTraining
-from impasto.styles import is_style, write_style
+from impasto.styles import is_style, read_style, write_style
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
@@ -134,6 +134,18 @@ def train_style(
         write_whole(target / "MODEL_CARD.md", card.encode())
         _report(place, model)
     return model
+
+
+def trained_file(folder: str | os.PathLike[str]) -> Path:
+    """The file that was trained for engine fast in a style's folder.
+
+    Raises:
+        InputError: it is no style, was changed, or nothing was trained for engine fast.
+    """
+    style = read_style(Path(folder))
+    if "fast" not in style.trained:
+        raise InputError(f"nothing was trained for engine fast in {style.name}; train it with impasto train style")
+    return style.trained["fast"].path
 
 
 def _place(target: Path, workdir: str | os.PathLike[str] | None) -> Path:

@@ -16,6 +16,7 @@ from impasto.cli.doctor import doctor
 from impasto.cli.drift import drift
 from impasto.cli.evaluate import evaluate
 from impasto.cli.explain import explain
+from impasto.cli.export import export
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, live, doctor):
+for verb in (stylize, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, export, live, doctor):
     app.command()(verb)
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
