@@ -124,9 +124,9 @@ class _Run:
         planned = self._plan
         probe = self._pixels[..., :256, :256]
         plain = [Coded(torch.zeros(1, self._painter.code_size), None)]
-        self._painter.paint(probe, plain)  # the first packs kernels
+        self._whole(probe, plain)  # the first packs kernels
         began = time.perf_counter()
-        self._painter.paint(probe, plain)
+        self._whole(probe, plain)
         rate = (time.perf_counter() - began) / (probe.shape[-2] * probe.shape[-1])
         return RunPlan(
             width=planned.width,
@@ -174,17 +174,20 @@ class _Run:
         seen = self._coloring.seen(self._pixels)
         if self._plan.steps == 0 or cancel.stopped:
             return
-        if self._settings.runtime == "onnx":
-            yield _onnx_painter(self._model).paint(seen, self._parts[0].code), (0, 0)
-            return
         if self._plan.memory == "whole":
-            yield self._painter.paint(seen, self._parts), (0, 0)
+            yield self._whole(seen, self._parts), (0, 0)
             return
         statistics = self._painter.statistics(seen, self._parts)
         tiles = self._painter.tiles(seen, self._parts, self._settings.tile_size, statistics)
         for _, tile in zip(range(self._plan.steps), tiles, strict=False):
             yield tile
             cancel.check()
+
+    def _whole(self, pixels: Tensor, parts: Sequence[Coded]) -> Tensor:
+        """A picture painted at once, by the runtime that was decided on."""
+        if self._settings.runtime == "onnx":
+            return _onnx_painter(self._model).paint(pixels, parts[0].code)
+        return self._painter.paint(pixels, parts)
 
     def _finished(self, painted: Tensor) -> Tensor:
         """The picture as it is kept: recoloured, the photo where it stays one, rounded."""
@@ -224,20 +227,19 @@ class _Run:
         own = None
         if strength < 1 and model.code is None:
             own = self._painter.code(self._pixels)
-        coded = []
-        for part in parts:
-            code = model.code if model.code is not None else self._styled(part)
-            if own is not None:
-                code = torch.lerp(own, code, strength)
-            coded.append(Coded(code, None if part.mask is None else resize(part.mask, *size)))
-        if len(coded) < 2:
-            return [Coded(part.code, None) for part in coded]
-        masks = [torch.ones_like(self._pixels[:, :1]) if part.mask is None else part.mask for part in coded]
+        codes = [model.code if model.code is not None else self._styled(part) for part in parts]
+        if own is not None:
+            codes = [torch.lerp(own, code, strength) for code in codes]
+        if len(codes) < 2:
+            return [Coded(code, None) for code in codes]
+        masks = [
+            torch.ones_like(self._pixels[:, :1]) if part.mask is None else resize(part.mask, *size) for part in parts
+        ]
         total = torch.stack(masks).sum(0)
         # What no part covers (nothing can be seen there) is painted with the last one.
         masks[-1] = torch.where(total > _LEAST, masks[-1], 1.0)
         total = torch.where(total > _LEAST, total, 1.0)
-        return [Coded(part.code, mask / total) for part, mask in zip(coded, masks, strict=True)]
+        return [Coded(code, mask / total) for code, mask in zip(codes, masks, strict=True)]
 
     def _styled(self, part: Part) -> Tensor:
         """The code of a part's styles together."""

@@ -57,6 +57,7 @@ class Modulation:
         self._scales = [[1 + each for each in split[0::2]] for split in numbers]
         self._shifts = [split[1::2] for split in numbers]
         self._statistics = statistics
+        self._resized: dict[tuple[int, int], list[Tensor]] = {}
 
     def __call__(self, layer: int, features: Tensor) -> Tensor:
         """The features ``(1, c, h, w)`` of one layer, normalised and in their style."""
@@ -64,12 +65,18 @@ class Modulation:
             return self._normalised(layer, features, self._scales[0][layer], self._shifts[0][layer])
         plain = self._normalised(layer, features, None, None)
         scale, shift = torch.zeros_like(plain), torch.zeros_like(plain)
-        for mask, scales, shifts in zip(self._masks, self._scales, self._shifts, strict=True):
-            assert mask is not None  # noqa: S101 — only a single part goes without
-            share = resize(mask, features.shape[-2], features.shape[-1]).to(plain.dtype)
+        for share, scales, shifts in zip(self._shares(plain), self._scales, self._shifts, strict=True):
             scale += share * scales[layer].to(plain.dtype).view(1, -1, 1, 1)
             shift += share * shifts[layer].to(plain.dtype).view(1, -1, 1, 1)
         return torch.addcmul(shift, plain, scale)
+
+    def _shares(self, like: Tensor) -> list[Tensor]:
+        """The masks at the size and in the format of features; most layers are of one size."""
+        size = (like.shape[-2], like.shape[-1])
+        if size not in self._resized:
+            masks = [mask for mask in self._masks if mask is not None]  # only a single part goes without
+            self._resized[size] = [resize(mask, *size).to(like.dtype) for mask in masks]
+        return self._resized[size]
 
     def _normalised(self, layer: int, features: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
         if self._statistics is None:

@@ -1,7 +1,6 @@
 """Contents for whoever has no photos: the one that Matplotlib ships, and pictures with a photograph's statistics.
 
-A network learns from contents where edges, gradients and textures are; what they show matters less. Measured, one style
-trained on these instead of photos: docs/engines/fast.md.
+A network learns from contents where edges, gradients and textures are; what they show matters less.
 """
 
 from __future__ import annotations

@@ -90,15 +90,17 @@ def train_any_style(
     contents = Collection.find(photos, _photo_crops(settings), seed=settings.seed, leave_out=leave_out)
     crops = Crops(settings.size, (1.0, 1.9), variants=4, recolor=0.25)
     styles = Collection.find(paintings, crops, seed=settings.seed + 1, leave_out=leave_out)
+    begun: str | None = None
     if start is None:
         net, encoder = _fresh(settings.seed)
     else:
         model = load_model(start)
+        begun = model.sha256
         if model.encoder is None:
             raise SettingsError(f"{start.name} is a model of one style; start from an any-style one")
         net, encoder = copy.deepcopy(model.net), copy.deepcopy(model.encoder)
     painter = Painter(net.requires_grad_(), encoder.requires_grad_())
-    about = {"kind": "any-style", "start": None if start is None else load_model(start).sha256}
+    about = {"kind": "any-style", "start": begun}
     return _train(painter, contents, styles, settings, settings.identity_weight, about, workdir, on_progress, cancel)
 
 
