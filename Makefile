@@ -9,11 +9,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test check static format bench docs clean
+.PHONY: help install browser demo test check static format bench docs clean
 
 help:
 	@echo "make demo    install, paint a photo in a style, say where the picture lies"
 	@echo "make test    install, run every test"
+	@echo "make browser what the tests of the web pages need: Chromium (Debian's, as root) and ONNX Runtime Web"
 	@echo "make check   format, lint, types, import contracts, docs freshness, then the tests"
 	@echo "make bench   speed, memory and quality against peers (under 30 minutes)"
 	@echo "make docs    write the generated pages of docs/ again"
@@ -34,6 +35,12 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -q
+
+# Without it the tests of the web pages are skipped.
+browser: install
+	{ command -v chromium && command -v npm; } >/dev/null \
+	  || { apt-get update -qq && apt-get install -qq --no-install-recommends chromium npm; }
+	$(BIN)/python -c 'from impasto.cli.ort_web import download_runtime; download_runtime()'
 
 static: install
 	$(BIN)/ruff format --check .
