@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from impasto.engines.frames import FramePainter
     from impasto.progress import CancelToken, OnProgress
     from impasto.recipe import Recipe, Scale
 
@@ -145,4 +146,24 @@ class Engine(Protocol):
 
         Raises:
             Everything that it raises before it computes.
+        """
+
+    def frames(
+        self,
+        content: Picture,
+        styles: Sequence[Picture],
+        options: Mapping[str, Any],
+        *,
+        regions: Sequence[Region] = (),
+    ) -> FramePainter:
+        """What paints the frames of a video.
+
+        Args:
+            content: the first frame, under the video's name; without transparency.
+            styles: as in :meth:`stylize`; how much each counts may change from frame to frame.
+            options: settings by name.
+            regions: as in :meth:`stylize`; their masks are given with every frame, those here are not looked at.
+
+        Raises:
+            What :meth:`stylize` raises before it computes.
         """

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from impasto.engines.parts import Part
+from impasto.engines.parts import Part, Source
 from impasto.images import (
     ColorStatistics,
     Picture,
@@ -45,15 +45,13 @@ class Coloring:
 
     def styles(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         """The parts with their styles recoloured, as far as that comes before the run."""
+        return tuple(Part(part.mask, tuple(self.source(source) for source in part.sources)) for part in parts)
+
+    def source(self, source: Source) -> Source:
+        """One style, recoloured as far as that comes before the run."""
         if self._mode == "style" or not (self._before or self._mode == "luminance"):
-            return tuple(parts)
-        return tuple(
-            Part(
-                part.mask,
-                tuple(replace(source, pixels=self._recolored(source.pixels, source.mask)) for source in part.sources),
-            )
-            for part in parts
-        )
+            return source
+        return replace(source, pixels=self._recolored(source.pixels, source.mask))
 
     def finished(self, pixels: Tensor) -> Tensor:
         """The picture ``(1, 3, h, w)`` as it is kept."""

@@ -85,11 +85,11 @@ def divide(
                 f"mask {region.mask.name} covers {float(shown.mean()):.3%} of what is visible of {content.name}; "
                 "give a region of at least 0.01 %"
             )
-        parts.append(Part(shown, (_source(region.style, region.style_mask, 1.0),)))
+        parts.append(Part(shown, (source_of(region.style, region.style_mask, 1.0),)))
     if styles and (rest is None or float(rest.mean()) >= _SMALLEST_SHARE):
         base = visible if rest is None else rest if visible is None else rest * visible
         if base is None or float(base.mean()) >= _SMALLEST_SHARE:
-            sources = (_source(style, None, share) for style, share in zip(styles, shares, strict=True))
+            sources = (source_of(style, None, share) for style, share in zip(styles, shares, strict=True))
             parts.append(Part(base, tuple(source for source in sources if source.share > 0)))
     free = None if styles or rest is None or not bool((rest > 0).any()) else 1 - rest
     return tuple(parts), free
@@ -116,7 +116,7 @@ def colors_of(part: Part) -> ColorStatistics:
     )
 
 
-def _source(style: Picture, mask: Picture | None, share: float) -> Source:
+def source_of(style: Picture, mask: Picture | None, share: float) -> Source:
     """A style picture, its mask and its transparency taken together."""
     weights = None if mask is None else mask_of(mask, style)
     if style.alpha is not None and not bool((style.alpha == 1).all()):

@@ -239,7 +239,7 @@ def test_loss_that_jumps_is_left_out(make, monkeypatch) -> None:
 
     def spoil(step: int, batch: Batch) -> None:
         if step == 4:
-            batch.content_targets[0].mul_(1000)
+            batch.content_targets[0][0].mul_(1000)
 
     trainer = make(spoil, steps=6, cache_mb=0)
     _run(trainer)

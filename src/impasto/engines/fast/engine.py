@@ -17,6 +17,7 @@ from impasto.engines.checkpoint import open_workdir
 from impasto.engines.coloring import Coloring
 from impasto.engines.evidence import draft_recipe, shares_of
 from impasto.engines.fast import onnx_runtime
+from impasto.engines.fast.frames import FastFrames
 from impasto.engines.fast.model import load_model
 from impasto.engines.fast.onnx import SMALLEST_PX as ONNX_SMALLEST_PX
 from impasto.engines.fast.painting import Coded, TorchPainter, blended
@@ -87,6 +88,22 @@ class FastEngine:
         settings, planned, precision = _decided(content, styles, options, regions, None, None)
         with torch.inference_mode():
             return _Run(content, styles, regions, settings, planned, precision, time.perf_counter()).plan()
+
+    def frames(
+        self,
+        content: Picture,
+        styles: Sequence[Picture],
+        options: Mapping[str, Any],
+        *,
+        regions: Sequence[Region] = (),
+    ) -> FastFrames:
+        """See :meth:`impasto.engines.base.Engine.frames`; always PyTorch's, which folds what frames have in common."""
+        if options.get("runtime") == "onnx":
+            raise SettingsError("runtime=onnx does not paint videos; use runtime=torch or leave it out")
+        options = {**options, "runtime": "torch"}
+        settings, planned, precision = _decided(content, styles, options, regions, None, None)
+        model = load_model(None if settings.model is None else Path(settings.model))
+        return FastFrames(_painter(model, precision), content, styles, regions, settings, planned, precision)
 
 
 class _Run:

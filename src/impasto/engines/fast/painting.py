@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.engines.fast.folded import Folded
 from impasto.engines.fast.network import EPSILON, PALETTE, StyleEncoder, TransferNet, colored
 from impasto.images import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Pixels that a picture is extended by before it is painted, so that the network's zero padding is not in it.
 MARGIN: Final = 16
@@ -87,17 +88,22 @@ class Modulation:
         return F.batch_norm(features, mean, variance, scale, shift, eps=EPSILON)
 
 
-class _Recorder:
+class _Recorder(Modulation):
     """A modulation that keeps the statistics it meets."""
 
-    def __init__(self, modulation: Modulation) -> None:
-        self._modulation = modulation
+    def __init__(self, parts: Sequence[Coded], widths: tuple[int, ...]) -> None:
+        super().__init__(parts, widths)
         self.found: list[Statistics] = []
 
-    def __call__(self, layer: int, features: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(features.float(), (0, 2, 3), correction=0)
-        self.found.append(Statistics(mean, variance))
-        return self._modulation(layer, features)
+    def _normalised(self, _: int, features: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+        count, channels, height, width = features.shape
+        if scale is None or shift is None:  # statistics come in the format of the scale
+            scale, shift = features.new_ones(channels, dtype=torch.float32), features.new_zeros(channels).float()
+        normal, mean, factor = torch.native_group_norm(
+            features, scale, shift, count, channels, height * width, channels, EPSILON
+        )
+        self.found.append(Statistics(mean[0].float(), factor[0].float() ** -2 - EPSILON))
+        return normal
 
 
 class TorchPainter:
@@ -114,6 +120,7 @@ class TorchPainter:
         self, net: TransferNet, encoder: StyleEncoder | None, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.device, self.dtype = device, dtype
+        self._plain = copy.deepcopy(net).to(device).requires_grad_(False)
         self._net = copy.deepcopy(net).to(device=device, dtype=dtype)
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from its stub
         self._encoder = None if encoder is None else copy.deepcopy(encoder).to(device)
@@ -151,9 +158,20 @@ class TorchPainter:
         size = max(MARGIN, round(height * factor)), max(MARGIN, round(width * factor))
         small = [Coded(part.code, None if part.mask is None else resize(part.mask, *size)) for part in parts]
         padded = _Padded(resize(pixels, *size), small, self.device)
-        recorder = _Recorder(Modulation(padded.parts, self.widths))
+        recorder = _Recorder(padded.parts, self.widths)
         self._net(padded.pixels.to(self.dtype), recorder)
         return recorder.found
+
+    @torch.inference_mode()
+    def folded(self, code: Tensor, statistics: Sequence[Statistics]) -> Callable[[Tensor], Tensor]:
+        """What :meth:`paint` does with one code and these statistics, faster, for as many pictures as one likes."""
+        net = Folded(self._plain, code.to(self.device), statistics, self.dtype)
+
+        def paint(pixels: Tensor) -> Tensor:
+            padded = _Padded(pixels, (), self.device)
+            return padded.cropped(net(padded.pixels)).clamp_(0, 1)
+
+        return paint
 
     @torch.inference_mode()
     def tiles(

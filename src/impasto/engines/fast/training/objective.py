@@ -17,28 +17,34 @@ from impasto.losses import Moments, moments
 from impasto.vgg import VGG19, activations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from impasto.settings import TrainSettings
 
 #: Layers whose statistics are matched, at the picture's size.
 _FINE: Final = ("relu1_1", "relu2_1", "relu3_1")
-#: The deepest is looked at in the picture at half its size: a fourth of the work, and strokes twice as large.
-_COARSE: Final = "relu4_1"
-_CONTENT: Final = "relu3_1"
+#: Layers whose statistics are matched at half its size: strokes twice as large, for a fourth of the work.
+_COARSE: Final = ("relu2_1", "relu3_1", "relu4_1")
+#: Layers at which shapes are held, of the picture and of it at half its size: contours, and what they enclose.
+_FINE_CONTENT: Final = ("relu3_1",)
+_COARSE_CONTENT: Final = ("relu3_1", "relu4_1")
 #: The last layer that the loss network needs.
-DEEPEST: Final = _COARSE
+DEEPEST: Final = _COARSE[-1]
 
 #: Of a variance before the root, as in :func:`impasto.losses.mean_std_loss`.
 _RIDGE: Final = 1e-4
 
 
-#: What the style's two parts count against each other: means and deviations at four layers, and how channels go
+#: What the style's two parts count against each other: means and deviations at six layers, and how channels go
 #: together there, which is strokes rather than colours.
-_STATISTICS: Final = 1.5
-_COVARIANCE: Final = 2.0
+_STATISTICS: Final = 1.2
+_COVARIANCE: Final = 1.6
 #: Colours stay between black and white.
 _RANGE: Final = 10.0
+
+
+#: What the loss network found in a content: ``(c, h, w)`` of every content layer, instance-normalised.
+ContentTarget = tuple[Tensor, ...]
 
 
 class StyleTarget(NamedTuple):
@@ -72,26 +78,30 @@ class Objective:
         return targets
 
     @torch.no_grad()
-    def content_targets(self, pictures: Tensor) -> list[Tensor]:
-        """What ``(b, 3, n, n)`` contents ask for, ``(c, h, w)`` each, in half precision."""
-        features = activations(self._net, pictures, (_CONTENT,))[_CONTENT]
-        return list(F.instance_norm(features.float()).to(torch.bfloat16))
+    def content_targets(self, pictures: Tensor) -> list[ContentTarget]:
+        """What ``(b, 3, n, n)`` contents ask for, one target each, in half precision."""
+        fine = activations(self._net, pictures, _FINE_CONTENT)
+        coarse = activations(self._net, F.avg_pool2d(pictures, 2), _COARSE_CONTENT)
+        shapes = [each.to(torch.bfloat16) for each in _shapes(fine, coarse)]
+        return [tuple(each[index] for each in shapes) for index in range(len(pictures))]
 
-    def __call__(self, output: Tensor, contents: Sequence[Tensor], styles: Sequence[StyleTarget]) -> dict[str, Tensor]:
+    def __call__(
+        self, output: Tensor, contents: Sequence[ContentTarget], styles: Sequence[StyleTarget]
+    ) -> dict[str, Tensor]:
         """Weighted terms of painted pictures ``(b, 3, n, n)`` against a content and a style each."""
         fine = activations(self._net, output, _FINE)
-        coarse = activations(self._net, F.avg_pool2d(output, 2), (_COARSE,))[_COARSE]
+        coarse = activations(self._net, F.avg_pool2d(output, 2), _COARSE)
         statistics, covariance = output.new_zeros(()), output.new_zeros(())
         for index, target in enumerate(styles):
-            for layer, features in enumerate([*fine.values(), coarse]):
+            for layer, features in enumerate([*fine.values(), *coarse.values()]):
                 found = moments(features[index : index + 1])
                 mean, deviation, wanted = (kind[layer].float() for kind in target)
                 statistics = statistics + _share(found.mean, mean) + _share(_deviation(found), deviation)
                 own = found.covariance
                 both = own.square().sum() + wanted.square().sum()
                 covariance = covariance + (own - wanted).square().sum() / both.clamp_min(_RIDGE)
-        shapes = F.instance_norm(fine[_CONTENT].float())
-        content = (shapes - torch.stack(list(contents)).float()).square().mean()
+        shapes = zip(_shapes(fine, coarse), zip(*contents, strict=True), strict=True)
+        content = torch.stack([(own - torch.stack(held).float()).square().mean() for own, held in shapes]).sum()
         rough = output.diff(dim=2).square().mean() + output.diff(dim=3).square().mean()
         settings, style = self._settings, self._settings.style_weight / len(styles)
         return {
@@ -103,11 +113,17 @@ class Objective:
         }
 
     def _moments(self, pictures: Tensor) -> list[list[Moments]]:
-        """For each picture its moments at the fine layers, then at the coarse one."""
+        """For each picture its moments at the fine layers, then at the coarse ones."""
         fine = activations(self._net, pictures, _FINE)
-        coarse = activations(self._net, F.avg_pool2d(pictures, 2), (_COARSE,))[_COARSE]
-        layers = [*fine.values(), coarse]
+        coarse = activations(self._net, F.avg_pool2d(pictures, 2), _COARSE)
+        layers = [*fine.values(), *coarse.values()]
         return [[moments(layer[index : index + 1]) for layer in layers] for index in range(len(pictures))]
+
+
+def _shapes(fine: Mapping[str, Tensor], coarse: Mapping[str, Tensor]) -> list[Tensor]:
+    """The content layers without colour and contrast: means 0 and deviations 1 in every channel."""
+    layers = [*(fine[name] for name in _FINE_CONTENT), *(coarse[name] for name in _COARSE_CONTENT)]
+    return [F.instance_norm(layer.float()) for layer in layers]
 
 
 def _share(found: Tensor, wanted: Tensor) -> Tensor:

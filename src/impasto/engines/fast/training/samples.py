@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from impasto.engines.fast.training.collection import Collection
-    from impasto.engines.fast.training.objective import Objective, StyleTarget
+    from impasto.engines.fast.training.objective import ContentTarget, Objective, StyleTarget
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     """``(b, 3, n, n)`` in [0, 1]; those behind ``len(styles)`` are painted in their own style."""
     styles: Tensor
     """``(b, 3, n, n)`` in [0, 1]."""
-    content_targets: list[Tensor]
+    content_targets: list[ContentTarget]
     style_targets: list[StyleTarget]
 
 
