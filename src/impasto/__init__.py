@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         record_golden,
         rerun,
         stylize,
+        stylize_video,
         sweep,
     )
     from impasto.engines.base import Region, RunPlan, Stylization
@@ -76,6 +77,7 @@ __all__ = [
     "record_golden",
     "rerun",
     "stylize",
+    "stylize_video",
     "sweep",
 ]
 
@@ -91,6 +93,7 @@ _HOMES = {
         "record_golden",
         "rerun",
         "stylize",
+        "stylize_video",
         "sweep",
     ),
     "impasto.engines.base": ("Region", "RunPlan", "Stylization"),

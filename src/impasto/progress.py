@@ -60,6 +60,23 @@ class TrainingProgress:
     """Some pictures as the network paints them now, side by side, ``(3, h, w)`` float32 in [0, 1] on the CPU."""
 
 
+@dataclass(frozen=True)
+class VideoProgress:
+    """Where a video stands after a frame."""
+
+    frame: int
+    """Frames painted, from 1; those of a run that was gone on from too."""
+    frames: int | None
+    """How many there will be, as far as the file says so."""
+    fps: float
+    """Frames a second so far."""
+    elapsed_s: float
+    eta_s: float | None
+    """Seconds still to go at the speed so far; None where the file does not say how long it is."""
+    preview: Callable[[], Tensor] = field(repr=False, compare=False)
+    """The frame, ``(3, h, w)`` float32 in [0, 1] on the CPU."""
+
+
 #: What a run calls after every step, in its own thread.
 OnProgress = Callable[[Progress], None]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.sweeps import sweep
     from impasto.api.training import train_any_style, train_style, trained_file
+    from impasto.api.videos import stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
 
@@ -45,6 +46,7 @@ __all__ = [
     "rerun",
     "reuse_memory",
     "stylize",
+    "stylize_video",
     "sweep",
     "train_any_style",
     "train_style",
@@ -60,6 +62,7 @@ _HOMES: Final = {
     "explain": "impasto.api.explanations",
     "export_onnx": "impasto.engines.fast.onnx",
     "record_golden": "impasto.api.golden",
+    "stylize_video": "impasto.api.videos",
     "sweep": "impasto.api.sweeps",
     "train_any_style": "impasto.api.training",
     "train_style": "impasto.api.training",

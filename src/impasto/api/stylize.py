@@ -80,7 +80,7 @@ def stylize(
         >>> result.save("out.png")  # doctest: +SKIP
     """
     name, settings = _meant(engine, quality, settings)
-    pictures, settings = _with_folders(name, several(style), settings)
+    pictures, settings = with_folders(name, several(style), settings)
     settings, first = _with_init(settings)
     given, styles, areas = read(content), [read(one) for one in pictures], [_region(region) for region in regions]
     start = None
@@ -115,7 +115,7 @@ def plan(
         Everything that it raises before it computes.
     """
     name, settings = _meant(engine, quality, settings)
-    pictures, settings = _with_folders(name, several(style), settings)
+    pictures, settings = with_folders(name, several(style), settings)
     settings, _ = _with_init(settings)
     return load_engine(name).plan(
         read(content),
@@ -243,7 +243,7 @@ def _same_if_any(picture: Picture | None, source: Source | None) -> Picture | No
     return None if picture is None or source is None else _same(picture, source)
 
 
-def _with_folders(
+def with_folders(
     engine: str, styles: Sequence[ImageLike], settings: dict[str, Any]
 ) -> tuple[list[ImageLike], dict[str, Any]]:
     """Styles' folders as their pictures and, where one was trained for the engine, its file.

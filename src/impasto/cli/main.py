@@ -27,6 +27,7 @@ from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
 from impasto.cli.terminal import one_line, say, warnings_on_stderr
 from impasto.cli.train import train_app
+from impasto.cli.video import video
 from impasto.errors import ImpastoError
 
 # Threads that wait for each other spin only for a moment, then sleep, unless the user says otherwise. On a machine that
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, export, live, doctor):
+for verb in (stylize, video, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, export, live, doctor):
     app.command()(verb)
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")

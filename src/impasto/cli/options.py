@@ -48,6 +48,13 @@ PANELS: Final = {
     "device": "Machine",
     "dtype": "Machine",
     "vgg_weights": "Machine",
+    "smooth": "Video",
+    "start": "Video",
+    "end": "Video",
+    "rate": "Video",
+    "codec": "Video",
+    "crf": "Video",
+    "strict": "Video",
     "trains": "Training",
     "batch": "Training",
     "size": "Training",
@@ -90,7 +97,7 @@ def given_settings(model: type[BaseModel], values: Mapping[str, str | None]) -> 
 
 
 def _read(value: str, field: dict[str, Any]) -> Any:
-    """What was typed for one field."""
+    """What was typed for one field, or whether a flag was."""
     if field.get("type") == "array":
         return [part.strip() for part in value.split(",")]
     # A choice among numbers is compared, not converted, by the model.
@@ -109,7 +116,7 @@ def _parameters(models: tuple[type[BaseModel], ...]) -> list[inspect.Parameter]:
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                str | None,
+                _kind(fields[name]),
                 typer.Option(
                     f"--{name.replace('_', '-')}",
                     metavar=_metavar(fields[name]),
@@ -132,8 +139,15 @@ def _fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     return described
 
 
-def _metavar(field: dict[str, Any]) -> str:
-    """What stands behind the option's name: ``INT``, ``max|average|l2``, ``INT,INT,…``."""
+def _kind(field: dict[str, Any]) -> Any:
+    """What typer reads: a word, or whether a flag is there."""
+    return bool | None if field.get("type") == "boolean" else str | None
+
+
+def _metavar(field: dict[str, Any]) -> str | None:
+    """What stands behind the option's name: ``INT``, ``max|average|l2``, ``INT,INT,…``; nothing behind a flag."""
+    if field.get("type") == "boolean":
+        return None
     if "enum" in field:
         return "|".join(map(str, field["enum"]))
     if field["type"] == "array":
@@ -168,6 +182,8 @@ def _bounds(field: dict[str, Any]) -> str:
 def _default(field: dict[str, Any]) -> str:
     """``default 512``; nothing where the description has to say what happens when it is left out."""
     default = field["default"]
+    if isinstance(default, bool):
+        return ""
     if isinstance(default, dict):
         default = ", ".join(name if weight == 1 else f"{name}={weight:g}" for name, weight in default.items())
     if isinstance(default, list):

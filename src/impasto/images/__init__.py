@@ -10,10 +10,12 @@ from impasto.images.read import read
 from impasto.images.recolor import ColorStatistics, keep_luminance, match_histogram, match_linear
 from impasto.images.resize import fit_size, resize
 from impasto.images.rotate import rotate
+from impasto.images.source import EXTENSIONS
 from impasto.images.swatches import match_palette
 from impasto.images.write import check_destination, encode, output_formats, write
 
 __all__ = [
+    "EXTENSIONS",
     "ColorStatistics",
     "Picture",
     "check_destination",

@@ -21,6 +21,8 @@ from impasto.errors import UnreadableImageError
 
 # Only these decoders see the bytes; Pillow has thirty more, several of them old and seldom tested.
 INPUT_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF")
+#: What files in a folder are taken for pictures, by their extension.
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"})
 ALLOWED = "give a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file"
 
 MAX_FILE_BYTES = 512 * 1024 * 1024

@@ -20,6 +20,7 @@ from impasto.settings.optimize import (
     Pooling,
 )
 from impasto.settings.train import AnyStyleTraining, OneStyleTraining, TrainSettings
+from impasto.settings.video import VideoSettings
 
 #: The settings of each of impasto's own engines.
 ENGINES: Final[dict[str, type[PictureSettings]]] = {"fast": FastSettings, "optimize": OptimizeSettings}
@@ -69,5 +70,6 @@ __all__ = [
     "Pooling",
     "Settings",
     "TrainSettings",
+    "VideoSettings",
     "choose_engine",
 ]

@@ -18,13 +18,10 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError
-from impasto.images import fill_transparent, read, resize
+from impasto.images import EXTENSIONS, fill_transparent, read, resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: What files are taken for pictures, by their extension.
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"})
 
 #: A picture whose shorter side is below this share of a crop's would be enlarged to a blur.
 _LEAST_SHARE = 0.75

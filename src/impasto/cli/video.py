@@ -1,0 +1,236 @@
+"""``impasto video``: the style of one picture, or of several, on every frame of a video."""
+
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impasto.cli.arguments import INPUT_PANEL, OUTPUT_PANEL, Json, Quiet
+from impasto.cli.inputs import refuse_overwriting
+from impasto.cli.options import given_settings, with_settings
+from impasto.cli.progress import duration
+from impasto.cli.request import RegionFiles
+from impasto.cli.run import handle_signals
+from impasto.cli.terminal import print_json, printable, say, warnings_so_far
+from impasto.errors import InputError
+from impasto.progress import Cancelled, CancelToken
+from impasto.settings import ENGINES, VideoSettings, choose_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from impasto.progress import VideoProgress
+
+    Show = Callable[[VideoProgress], None]
+
+#: Seconds between two lines where stderr is no terminal.
+_LINE_S = 10.0
+
+_Keyframes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--style-keyframes",
+        metavar="SECONDS:STYLE",
+        show_default=False,
+        rich_help_panel=INPUT_PANEL,
+        help="the style that is reached at a time; between two of them one becomes the other; once per style",
+    ),
+]
+_Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region",
+        metavar="MASK:STYLE",
+        show_default=False,
+        rich_help_panel=INPUT_PANEL,
+        help="a part that takes its own STYLE, white in MASK, a picture or a video; once per part",
+    ),
+]
+
+
+@with_settings(VideoSettings, *reversed(ENGINES.values()))
+def video(
+    clip: Annotated[
+        Path,
+        typer.Argument(
+            metavar="VIDEO",
+            show_default=False,
+            help="the video to paint: a file, an animated GIF or WebP, or a folder of numbered pictures",
+        ),
+    ],
+    style: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="STYLE", show_default=False, help="the pictures whose style is taken"),
+    ] = None,
+    *,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="|".join(ENGINES),
+            help="how it is painted: fast (one pass a frame) or optimize (Gatys et al.; minutes a second)",
+        ),
+    ] = "fast",
+    style_keyframes: _Keyframes = None,
+    region: _Regions = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=OUTPUT_PANEL,
+            help="the video to write: .mp4, .mov, .mkv, .webm, .gif, .webp, or a folder for numbered pictures",
+        ),
+    ],
+    workdir: Annotated[
+        Path | None,
+        typer.Option(
+            "--workdir",
+            metavar="DIR",
+            show_default=False,
+            rich_help_panel=OUTPUT_PANEL,
+            help="what is finished so far; by default the output's name with .work behind; the same command goes on "
+            "from there, and removes it at the end",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Put the style of one picture, or of several, onto a video, and keep its sound.
+
+    [dim]impasto video clip.mp4 painting.jpg -o out.mp4[/dim]
+
+    Ctrl-C ends early: what is finished is a video that plays, and the same command goes on.
+    """
+    name, _ = choose_engine(engine, None)
+    keyframes, regions = [_keyframe(text) for text in style_keyframes or ()], [_region(text) for text in region or ()]
+    if not style and not keyframes and not regions:
+        raise InputError("no style was given; give a STYLE behind VIDEO, --style-keyframes or --region")
+    inputs = [clip, *(style or ()), *(file for _, file in keyframes), *(file for pair in regions for file in pair)]
+    refuse_overwriting(output, inputs)
+    of_video = {key: value for key, value in settings.items() if key in VideoSettings.model_fields}
+    of_engine = {key: value for key, value in settings.items() if key not in of_video}
+    given = {**given_settings(ENGINES[name], of_engine), **given_settings(VideoSettings, of_video)}
+    token = CancelToken()
+    with handle_signals(token, keep=True, leftover=None) as signals:
+        try:
+            with _display(quiet=quiet, token=token) as show:
+                from impasto import api
+
+                api.reuse_memory()
+                done = api.stylize_video(
+                    clip,
+                    style or [],
+                    output,
+                    keyframes=keyframes,
+                    regions=regions,
+                    engine=name,
+                    workdir=workdir,
+                    on_progress=show,
+                    cancel=token,
+                    **given,
+                )
+        except Cancelled:
+            say(f"cancelled; the same command goes on from {workdir or output.with_name(f'{output.name}.work')}")
+            raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
+    if not quiet:
+        for note in done.notes:
+            say(printable(note))
+        if done.stopped_early:
+            say("interrupted: what is finished was written; the same command goes on")
+        size, fps = f"{done.width}×{done.height} px", done.frames / done.seconds
+        say(f"{output}: {done.frames} frames of {size} in {duration(done.seconds)}, {fps:.1f} fps")
+    if json:
+        print_json(
+            {
+                "output": str(output),
+                **{key: getattr(done, key) for key in ("width", "height", "frames", "damaged", "cuts", "seconds")},
+                "notes": list(done.notes),
+                "recipe": done.recipe.model_dump(mode="json"),
+                "stopped_early": done.stopped_early,
+                "warnings": warnings_so_far(),
+            }
+        )
+
+
+def _keyframe(text: str) -> tuple[float, Path]:
+    """Read ``SECONDS:STYLE``.
+
+    Raises:
+        InputError: it is not that.
+    """
+    seconds, colon, file = text.partition(":")
+    try:
+        return float(seconds), Path(file) if colon and file.strip() else _refuse(text)
+    except ValueError:
+        return 0.0, _refuse(text)
+
+
+def _refuse(text: str) -> Path:
+    raise InputError(f"--style-keyframes {text!r} cannot be read; give SECONDS:STYLE, such as 2.5:painting.jpg")
+
+
+def _region(text: str) -> tuple[Path, Path]:
+    """Read ``MASK:STYLE``.
+
+    Raises:
+        InputError: it is not that.
+    """
+    files = RegionFiles.parse(text)
+    if files.style_mask is not None:
+        raise InputError(f"--region {text!r} has a mask for its style, which videos do not take; give MASK:STYLE")
+    return files.mask, files.style
+
+
+@contextmanager
+def _display(*, quiet: bool, token: CancelToken) -> "Iterator[Show]":
+    """What shows a frame: a bar on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield lambda progress: None  # noqa: ARG005
+        return
+    if not sys.stderr.isatty():
+        last = -_LINE_S
+
+        def line(progress: "VideoProgress") -> None:
+            nonlocal last
+            if progress.elapsed_s - last >= _LINE_S:
+                last = progress.elapsed_s
+                say(f"frame {progress.frame}{f'/{progress.frames}' if progress.frames else ''}: {_numbers(progress)}")
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("[dim]{task.fields[numbers]}[/dim]"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None, numbers="")
+
+        def show(progress: "VideoProgress") -> None:
+            bar.update(
+                task,
+                total=progress.frames,
+                completed=progress.frame,
+                description="stopping" if token.stopped else f"frame {progress.frame}",
+                numbers=_numbers(progress),
+            )
+
+        yield show
+
+
+def _numbers(progress: "VideoProgress") -> str:
+    """Speed and time left."""
+    left = "" if progress.eta_s is None else f"  {duration(progress.eta_s)} left"
+    return f"{progress.fps:.1f} fps{left}"

@@ -1,0 +1,266 @@
+"""What a video is, before its first frame is read; what cannot be painted is refused here."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final, Literal
+
+from PIL import Image
+
+from impasto.errors import InputError, MissingExtraError, UnreadableImageError
+from impasto.images import EXTENSIONS
+
+try:
+    import av
+    from av.video.reformatter import ColorRange, Colorspace, ColorTrc
+except ImportError:
+    raise MissingExtraError("videos need extra packages: run pip install 'impasto[video]'") from None
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.container import InputContainer
+
+#: Longer side of a frame at most, as of a picture.
+LARGEST_PX: Final = 16384
+#: Files that are read frame by frame by Pillow, which knows what of a frame stays from the one before.
+ANIMATIONS: Final = frozenset({".gif", ".webp", ".png", ".apng"})
+#: Times of animations are whole milliseconds.
+MILLISECOND: Final = Fraction(1, 1000)
+#: Where a file does not say how its colours were turned into luma: what players take then.
+_HD_PX: Final = 576
+_HDR: Final = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
+
+
+@dataclass(frozen=True)
+class Color:
+    """How colours are turned into luma and chroma, so that it can be undone and done again alike."""
+
+    matrix: Colorspace = Colorspace.ITU709
+    full_range: bool = False
+    primaries: int = 1
+    transfer: int = 1
+    """Both as numbered by ITU-T H.273; 1: BT.709."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One video."""
+
+    path: Path
+    kind: Literal["container", "animation", "pictures"]
+    name: str
+    sha256: str
+    """Of the file's bytes; of a folder, of its pictures' names and bytes."""
+    width: int
+    """As shown: rotation is applied; of pixels that are not square, the number of pixels."""
+    height: int
+    rate: Fraction
+    """Frames a second, on average."""
+    time_base: Fraction
+    """Seconds in a unit of time."""
+    frames: int | None
+    """As the file says; None where it does not."""
+    duration_s: float | None
+    alpha: bool
+    color: Color = Color()
+    sample_aspect: Fraction = Fraction(1)
+    origin: int = 0
+    """Time of the first frame in the file; times of frames are counted from there."""
+    audio: int = 0
+    """Streams."""
+    subtitles: int = 0
+
+    def frames_between(self, start: float, end: float | None) -> int | None:
+        """About how many frames lie between two times in seconds; None where the file does not say how long it is."""
+        length = float(self.frames / self.rate) if self.frames else self.duration_s
+        if length is None:
+            return None
+        last = length if end is None else min(end, length)
+        return max(1, round((last - start) * self.rate))
+
+
+def probe(path: Path, *, rate: float = 25.0) -> Footage:
+    """Look at a video without painting any of it.
+
+    Args:
+        path: a video, an animation, or a folder of numbered pictures.
+        rate: frames a second of a folder.
+
+    Raises:
+        UnreadableImageError: it is missing, no video, holds no picture, or is damaged from the start.
+        InputError: its frames are too large, or HDR.
+    """
+    if path.is_dir():
+        return _pictures(path, Fraction(rate).limit_denominator(1001))
+    if not path.is_file():
+        raise UnreadableImageError(f"cannot read {path.name!r}: there is no such file; check its name")
+    if path.suffix.lower() in ANIMATIONS:
+        return _animation(path)
+    return _container(path)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is to be read as a video: everything that is no picture by its name, and folders."""
+    return path.is_dir() or path.suffix.lower() not in EXTENSIONS - {".gif"}
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in the order of their names, numbers by their value."""
+
+    def key(path: Path) -> tuple[str, int, str]:
+        digits = "".join(char for char in path.stem if char.isdecimal())
+        return path.stem.rstrip("0123456789"), int(digits or 0), path.name
+
+    return sorted((p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS), key=key)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A container, open.
+
+    Raises:
+        UnreadableImageError: it is none, or damaged from the start.
+    """
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableImageError(
+            f"cannot read {path.name!r}: it is no video, or its beginning or its index is missing ({reason}); "
+            "give a video that plays"
+        ) from None
+    with container:
+        yield container
+
+
+def _container(path: Path) -> Footage:
+    with opened(path) as container:
+        if not container.streams.video:
+            raise UnreadableImageError(f"cannot read {path.name!r}: there is no picture in it; give a video")
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        try:
+            frame = next(container.decode(stream), None)
+        except (av.error.FFmpegError, OSError):
+            frame = None
+        if frame is None or not stream.average_rate:
+            raise UnreadableImageError(f"cannot read {path.name!r}: it has no frame that can be read; give another")
+        if frame.color_trc in _HDR or context.color_trc in _HDR:
+            kind = _HDR.get(ColorTrc(frame.color_trc)) or _HDR[ColorTrc(context.color_trc)]
+            raise InputError(
+                f"{path.name} is HDR ({kind}), but styles are painted in SDR; convert it to SDR first (tone mapping)"
+            )
+        turned = frame.rotation % 180 != 0
+        height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
+        _check_size(path, width, height)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        seconds = float(container.duration / av.time_base) if container.duration else None
+        return Footage(
+            path=path,
+            kind="container",
+            name=path.name,
+            sha256=_hash([path]),
+            width=width,
+            height=height,
+            rate=Fraction(stream.average_rate),
+            time_base=Fraction(stream.time_base or Fraction(1, 90000)),
+            frames=stream.frames or None,
+            duration_s=float(stream.duration * stream.time_base) if stream.duration and stream.time_base else seconds,
+            alpha=any(part.is_alpha for part in frame.format.components) or stream.metadata.get("alpha_mode") == "1",
+            color=_color(frame, height),
+            sample_aspect=1 / aspect if turned and aspect else aspect or Fraction(1),
+            origin=frame.pts or 0,
+            audio=len(container.streams.audio),
+            subtitles=len(container.streams.subtitles),
+        )
+
+
+def _color(frame: av.VideoFrame, height: int) -> Color:
+    """What the first frame says of its colours; where it says nothing, what players take."""
+    known = frame.colorspace in list(Colorspace)
+    guess = Colorspace.ITU709 if height >= _HD_PX else Colorspace.ITU601
+    matrix = Colorspace(frame.colorspace) if known else guess
+    unspecified = 2
+    of_matrix = 1 if matrix is Colorspace.ITU709 else 6
+    return Color(
+        matrix=matrix,
+        full_range=frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj"),
+        primaries=frame.color_primaries if frame.color_primaries != unspecified else of_matrix,
+        transfer=frame.color_trc if frame.color_trc != unspecified else of_matrix,
+    )
+
+
+def _animation(path: Path) -> Footage:
+    try:
+        with Image.open(path) as image:
+            count = getattr(image, "n_frames", 1)
+            total = 0
+            alpha = False
+            for index in range(count):
+                image.seek(index)
+                total += int(image.info.get("duration", 100)) or 100
+                alpha = alpha or image.has_transparency_data
+            _check_size(path, image.width, image.height)
+            size = image.size
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise UnreadableImageError(f"cannot read {path.name!r}: {error}; give an animation that plays") from None
+    return Footage(
+        path=path,
+        kind="animation",
+        name=path.name,
+        sha256=_hash([path]),
+        width=size[0],
+        height=size[1],
+        rate=Fraction(count * 1000, total).limit_denominator(1000),
+        time_base=MILLISECOND,
+        frames=count,
+        duration_s=total / 1000,
+        alpha=alpha,
+    )
+
+
+def _pictures(folder: Path, rate: Fraction) -> Footage:
+    files = pictures_in(folder)
+    if not files:
+        raise UnreadableImageError(f"cannot read {folder.name!r}: the folder holds no picture; give another")
+    try:
+        with Image.open(files[0]) as image:
+            size, alpha = image.size, image.has_transparency_data
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UnreadableImageError(f"cannot read {files[0].name!r}: {error}; give pictures that can be read") from None
+    _check_size(folder, *size)
+    return Footage(
+        path=folder,
+        kind="pictures",
+        name=folder.name,
+        sha256=_hash(files),
+        width=size[0],
+        height=size[1],
+        rate=rate,
+        time_base=1 / rate,
+        frames=len(files),
+        duration_s=float(len(files) / rate),
+        alpha=alpha,
+    )
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if max(width, height) > LARGEST_PX:
+        raise InputError(f"{path.name} is {width}x{height} px, but at most {LARGEST_PX} px a side are read; reduce it")
+
+
+def _hash(files: list[Path]) -> str:
+    """SHA-256 of one file, or of several with their names."""
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        if len(files) == 1:
+            return digest.hexdigest()
+        whole.update(f"{path.name} {digest.hexdigest()}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,61 @@
+"""Reading, painting and writing at the same time: a thread that works ahead, and one that follows behind."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+#: Frames that may wait between two threads: enough to even out, and independent of the video's length.
+DEPTH: Final = 4
+_END: Final = object()
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, made by a thread that is a few of them ahead; what it raises is raised where they are taken."""
+    with ThreadPoolExecutor(1, "impasto-ahead") as pool:
+        waiting: deque[Future[Any]] = deque(pool.submit(next, items, _END) for _ in range(DEPTH))
+        try:
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(pool.submit(next, items, _END))
+                yield item
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class Behind(Generic[T]):
+    """Hands items to a function in a thread of its own, in their order; inside a ``with`` block.
+
+    What the function raised is raised by a later :meth:`put`, or at the end of the block.
+    """
+
+    def __init__(self, function: Callable[[T], None]) -> None:
+        self._function = function
+        self._pool = ThreadPoolExecutor(1, "impasto-behind")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None:
+                self.wait()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def put(self, item: T) -> None:
+        """Hand over one item; waits while too many are waiting."""
+        while len(self._waiting) >= DEPTH:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._function, item))
+
+    def wait(self) -> None:
+        """Until everything that was handed over is done."""
+        while self._waiting:
+            self._waiting.popleft().result()
