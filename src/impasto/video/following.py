@@ -65,15 +65,16 @@ class Past:
 
     def state(self) -> dict[str, Tensor]:
         """All of it."""
-        named = {"input": self.inputs, "output": self.outputs}
-        return {f"{name}.{at:03}": torch.from_numpy(one) for name, kept in named.items() for at, one in enumerate(kept)}
+        inputs = {f"input.{at:03}": torch.from_numpy(one) for at, one in enumerate(self.inputs)}
+        return inputs | {f"output.{at:03}": torch.from_numpy(one) for at, one in enumerate(self.outputs)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a state."""
         for name, tensor in sorted(state.items()):
-            kept = self.inputs if name.startswith("input.") else self.outputs if name.startswith("output.") else None
-            if kept is not None:
-                kept.append(tensor.numpy())
+            if name.startswith("input."):
+                self.inputs.append(tensor.numpy())
+            elif name.startswith("output."):
+                self.outputs.append(tensor.numpy())
 
 
 def follow(frames: Iterable[Frame], past: Sequence[NDArray[np.uint8]], gaps: Sequence[int]) -> Iterator[Followed]:

@@ -118,7 +118,7 @@ class _Joining:
             write()
         return self._notes
 
-    def _video_packets(self) -> Iterator[av.Packet]:
+    def _video_packets(self) -> Iterator[av.Packet[Any]]:
         """Of all segments, as far as each goes."""
         for path in self._segments:
             with opened(path) as segment:
@@ -153,7 +153,7 @@ class _Joining:
                 tracks.append(self._copied(reader, track, target, number, shift, until))
             elif stream.type == "audio":
                 codec = _AUDIO.get(self._encoding.container, _AUDIO_ELSEWHERE)
-                target = self._made.add_stream(codec, rate=48000 if codec == "libopus" else track.codec_context.rate)
+                target = self._made.add_stream(codec, rate=48000)
                 self._notes.append(f"sound ({name}) was coded anew as {codec}, which such files hold")
                 tracks.append(self._recoded(reader, track, target, number, shift, until))
             else:
@@ -206,7 +206,7 @@ class _Joining:
         except _BROKEN:
             self._notes.append(f"sound of {self._footage.name} ends in the middle")
 
-    def _moved(self, packet: av.Packet, target: Any, number: int, shift: Fraction) -> Timed:
+    def _moved(self, packet: av.Packet[Any], target: Any, number: int, shift: Fraction) -> Timed:
         """A packet for the output, its times counted from the first frame."""
         base = packet.time_base
         assert base is not None and packet.pts is not None  # noqa: S101, PT018 — looked at before

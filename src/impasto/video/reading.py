@@ -6,7 +6,7 @@ import itertools
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import av
 import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from impasto.video.footage import Footage
+
+    #: Colours, and alpha where there is one.
+    Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
 _BROKEN = (av.error.FFmpegError, OSError, SyntaxError, ValueError)
 
@@ -110,15 +113,15 @@ class FrameReader:
                 yield replace(frame, index=index)
                 index += 1
 
-    def _container(self) -> Iterator[tuple[int, tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None]]:
+    def _container(self) -> Iterator[tuple[int, Pixels | None]]:
         """Times and pictures, None for one that is damaged."""
         footage = self._footage
         container = self._stack.enter_context(opened(footage.path))
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        wanted = max(self._first, self._after or 0)
+        wanted = max(int(self._first), self._after or 0)
         if wanted > 0:
-            container.seek(int(wanted) + footage.origin, stream=stream, backward=True)
+            container.seek(wanted + footage.origin, stream=stream, backward=True)
         # FFmpeg's own decoder of VP9 leaves alpha out.
         with_alpha = footage.alpha and stream.codec_context.name == "vp9"
         decoder = av.CodecContext.create("libvpx-vp9", "r") if with_alpha else stream.codec_context
@@ -149,7 +152,7 @@ class FrameReader:
         if footage.frames is not None and wanted == 0 and count < footage.frames - 1:
             self.truncated = True
 
-    def _upright(self, frame: av.VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    def _upright(self, frame: av.VideoFrame) -> Pixels:
         """Colours by the matrix and range that the file is in, turned as it says; and the alpha."""
         color, has_alpha = self._footage.color, self._footage.alpha
         shown = frame.reformat(
@@ -158,11 +161,9 @@ class FrameReader:
             src_color_range=ColorRange.JPEG if color.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
-        turned = np.rot90(shown, frame.rotation // 90)
-        pixels = np.ascontiguousarray(turned[..., :3])
-        return pixels, np.ascontiguousarray(turned[..., 3]) if has_alpha else None
+        return _parted(np.rot90(shown, frame.rotation // 90), has_alpha=has_alpha)
 
-    def _animation(self) -> Iterator[tuple[int, tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None]]:
+    def _animation(self) -> Iterator[tuple[int, Pixels | None]]:
         image = self._stack.enter_context(Image.open(self._footage.path))
         at = 0
         for index in range(self._footage.frames or 1):
@@ -173,7 +174,7 @@ class FrameReader:
                 yield at, None
             at += round(Fraction(int(image.info.get("duration", 100)) or 100, 1000) / MILLISECOND)
 
-    def _pictures(self) -> Iterator[tuple[int, tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None]]:
+    def _pictures(self) -> Iterator[tuple[int, Pixels | None]]:
         for index, path in zip(itertools.count(), pictures_in(self._footage.path), strict=False):
             try:
                 with Image.open(path) as image:
@@ -189,6 +190,11 @@ class FrameReader:
                 )
             yield index, picture
 
-    def _pixels(self, image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        values = np.array(image.convert("RGBA"))
-        return np.ascontiguousarray(values[..., :3]), values[..., 3].copy() if self._footage.alpha else None
+    def _pixels(self, image: Image.Image) -> Pixels:
+        return _parted(np.array(image.convert("RGBA")), has_alpha=self._footage.alpha)
+
+
+def _parted(values: NDArray[Any], *, has_alpha: bool) -> Pixels:
+    """Colours ``(h, w, 3)`` and, if wanted, the alpha ``(h, w)`` of ``(h, w, 3 or 4)``."""
+    colors = np.ascontiguousarray(values[..., :3], np.uint8)
+    return colors, np.ascontiguousarray(values[..., 3], np.uint8) if has_alpha else None

@@ -134,11 +134,11 @@ class VideoRun:
         """Paint one segment; without a single frame there is no file."""
         path = self._folder / f"segment-{len(self.done.segments):05}{self._encoding.segment_suffix}"
         end, count = time.perf_counter() + _SEGMENT_S, 0
-        with SegmentWriter(path, self._encoding) as writer, Behind(lambda frame: writer.write(*frame)) as behind:
+        with SegmentWriter(path, self._encoding) as writer, Behind(writer.write) as behind:
             for followed in frames:
                 cancel.check()
                 output = self._painted(followed)
-                behind.put((followed.frame.pts, *self._coded(output, followed.frame)))
+                behind.put(followed.frame.pts, *self._coded(output, followed.frame))
                 count += 1
                 self.done.last_pts = followed.frame.pts
                 if on_progress is not None:

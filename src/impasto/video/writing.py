@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self, cast
 
 import av
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     from impasto.video.footage import Footage
@@ -159,9 +160,8 @@ class SegmentWriter:
         kind: Literal["matroska", "nut"] = "matroska" if self._path.suffix == ".mkv" else "nut"
         try:
             self._container = av.open(str(self._path), "w", format=kind)
-            stream = self._container.add_stream(
-                _CODECS[encoding.codec].encoder, rate=encoding.rate, options=dict(encoding.options)
-            )
+            encoder, options = _CODECS[encoding.codec].encoder, dict(encoding.options)
+            stream = cast("VideoStream", self._container.add_stream(encoder, rate=encoding.rate, options=options))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._refused(error) from None
         stream.width, stream.height, stream.pix_fmt = encoding.width, encoding.height, encoding.pixels
