@@ -24,6 +24,7 @@ PANELS: Final = {
     "content_layers": "Picture",
     "content_loss": "Picture",
     "tv_weight": "Picture",
+    "temporal_weight": "Video",
     "init": "Picture",
     "seed": "Picture",
     "style_weight": "Style",

@@ -16,6 +16,7 @@ from impasto.losses.nearest import NearestTarget, nearest_loss
 from impasto.losses.remd import palette_loss, remd_loss
 from impasto.losses.self_similarity import self_similarity_loss
 from impasto.losses.swd import SlicedTarget, swd_loss
+from impasto.losses.temporal import temporal_loss
 from impasto.losses.total_variation import total_variation
 from impasto.losses.w2 import W2Target, w2_loss
 
@@ -38,6 +39,7 @@ __all__ = [
     "remd_loss",
     "self_similarity_loss",
     "swd_loss",
+    "temporal_loss",
     "total_variation",
     "w2_loss",
 ]

@@ -113,6 +113,7 @@ class OptimizeSettings(PictureSettings):
     content_weight: Weight = Field(0.015, description="how strongly the content is held on to")
     style_weight: Weight = Field(1.0, description="how strongly the style is imposed")
     tv_weight: Weight = Field(2.0, description="how strongly speckle is smoothed away (total variation)")
+    temporal_weight: Weight = Field(20.0, description="how strongly a frame of a video holds on to the ones before")
     style_loss: StyleLosses = Field(
         {"w2": 1.0, "nn": 1.0},
         description="what of the style is matched, one or a mix such as w2,nn=0.5: w2 (means and covariances as "

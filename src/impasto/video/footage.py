@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,25 +16,35 @@ from impasto.images import EXTENSIONS
 
 try:
     import av
+    from av.stream import Disposition
     from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 except ImportError:
-    raise MissingExtraError("videos need extra packages: run pip install 'impasto[video]'") from None
+    raise MissingExtraError(
+        "videos need PyAV and OpenCV, which are not installed; run: pip install 'impasto[video]'"
+    ) from None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 #: Longer side of a frame at most, as of a picture.
 LARGEST_PX: Final = 16384
 #: Files that are read frame by frame by Pillow, which knows what of a frame stays from the one before.
 ANIMATIONS: Final = frozenset({".gif", ".webp", ".png", ".apng"})
+#: What decoders raise at damaged files.
+BROKEN: Final = (av.error.FFmpegError, OSError, SyntaxError, ValueError)
 #: Times of animations are whole milliseconds.
 MILLISECOND: Final = Fraction(1, 1000)
-#: Where a file does not say how its colours were turned into luma: what players take then.
-_HD_PX: Final = 576
+#: Frames above either have the colours of HD where a file does not say which: what players take then.
+_SD_PX: Final = (1024, 576)
 _HDR: Final = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
+#: Matrices as numbered by H.273 that have the coefficients of another one.
+_SAME_MATRIX: Final = {6: Colorspace.ITU601, 10: Colorspace.BT2020}
+#: Decoders that read transparency, where FFmpeg's own leave it out.
+_ALPHA_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True)
@@ -138,16 +149,62 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
+def moving_pictures(container: InputContainer) -> VideoStream | None:
+    """The first stream of pictures that is no cover of an album; None where there is none."""
+    return next((one for one in container.streams.video if not one.disposition & Disposition.attached_pic), None)
+
+
+def decoder_for(stream: VideoStream, *, alpha: bool) -> av.VideoCodecContext:
+    """What decodes the packets of a stream, transparency included."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if not alpha or name is None:
+        return stream.codec_context
+    decoder = av.VideoCodecContext.create(name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101 — both names are those of decoders of pictures
+    return decoder
+
+
+def shown_ms(image: Image.Image) -> int:
+    """For how long the frame of an animation that was read last is shown; where it says 0, players take 100 ms."""
+    return round(image.info.get("duration", 0)) or 100
+
+
+def stated_end(stream: VideoStream) -> Fraction | None:
+    """When a stream says that it ends, in seconds of its own times; None where it does not say."""
+    base = stream.time_base or Fraction(0)
+    if stream.duration:
+        return ((stream.start_time or 0) + stream.duration) * base
+    said = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))  # Matroska's way
+    return int(said[1]) * 3600 + int(said[2]) * 60 + Fraction(said[3]) if said else None
+
+
+def _says_alpha(stream: VideoStream) -> bool:
+    """Whether a stream has transparency beside its pictures, as VP8 and VP9 do."""
+    return any(name.lower() == "alpha_mode" and value == "1" for name, value in stream.metadata.items())
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
+    """The first frame that can be decoded; those before it are damaged."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = stream.decode(packet)
+            except (av.error.FFmpegError, OSError):
+                continue
+            if frames:
+                return frames[0]
+    except (av.error.FFmpegError, OSError):  # the file ends before it
+        pass
+    return None
+
+
 def _container(path: Path) -> Footage:
     with opened(path) as container:
-        if not container.streams.video:
-            raise UnreadableImageError(f"cannot read {path.name!r}: there is no picture in it; give a video")
-        stream = container.streams.video[0]
+        stream = moving_pictures(container)
+        if stream is None:
+            raise UnreadableImageError(f"cannot read {path.name!r}: it holds no moving pictures; give a video")
         context = stream.codec_context
-        try:
-            frame = next(container.decode(stream), None)
-        except (av.error.FFmpegError, OSError):
-            frame = None
+        frame = _first_frame(container, stream)
         if frame is None or not stream.average_rate:
             raise UnreadableImageError(f"cannot read {path.name!r}: it has no frame that can be read; give another")
         if frame.color_trc in _HDR or context.color_trc in _HDR:
@@ -159,6 +216,7 @@ def _container(path: Path) -> Footage:
         height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
         _check_size(path, width, height)
         aspect = stream.sample_aspect_ratio or Fraction(1)
+        end = stated_end(stream)
         seconds = float(container.duration / av.time_base) if container.duration else None
         return Footage(
             path=path,
@@ -170,9 +228,9 @@ def _container(path: Path) -> Footage:
             rate=Fraction(stream.average_rate),
             time_base=Fraction(stream.time_base or Fraction(1, 90000)),
             frames=stream.frames or None,
-            duration_s=float(stream.duration * stream.time_base) if stream.duration and stream.time_base else seconds,
-            alpha=any(part.is_alpha for part in frame.format.components) or stream.metadata.get("alpha_mode") == "1",
-            color=_color(frame, height),
+            duration_s=seconds if end is None else float(end - (frame.pts or 0) * (stream.time_base or 0)),
+            alpha=any(part.is_alpha for part in frame.format.components) or _says_alpha(stream),
+            color=_color(frame),
             sample_aspect=1 / aspect if turned and aspect else aspect or Fraction(1),
             origin=frame.pts or 0,
             audio=len(container.streams.audio),
@@ -180,11 +238,12 @@ def _container(path: Path) -> Footage:
         )
 
 
-def _color(frame: av.VideoFrame, height: int) -> Color:
+def _color(frame: av.VideoFrame) -> Color:
     """What the first frame says of its colours; where it says nothing, what players take."""
-    known = frame.colorspace in list(Colorspace)
-    guess = Colorspace.ITU709 if height >= _HD_PX else Colorspace.ITU601
-    matrix = Colorspace(frame.colorspace) if known else guess
+    number = _SAME_MATRIX.get(frame.colorspace, frame.colorspace)
+    in_hd = frame.width > _SD_PX[0] or frame.height > _SD_PX[1]
+    guess = Colorspace.ITU709 if in_hd else Colorspace.ITU601
+    matrix = Colorspace(number) if number in list(Colorspace) else guess
     unspecified = 2
     of_matrix = 1 if matrix is Colorspace.ITU709 else 6
     return Color(
@@ -203,11 +262,12 @@ def _animation(path: Path) -> Footage:
             alpha = False
             for index in range(count):
                 image.seek(index)
-                total += int(image.info.get("duration", 100)) or 100
+                image.load()  # WebP says how long a frame is shown when it is decoded, not before
+                total += shown_ms(image)
                 alpha = alpha or image.has_transparency_data
             _check_size(path, image.width, image.height)
             size = image.size
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (*BROKEN, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"cannot read {path.name!r}: {error}; give an animation that plays") from None
     return Footage(
         path=path,
@@ -231,7 +291,7 @@ def _pictures(folder: Path, rate: Fraction) -> Footage:
     try:
         with Image.open(files[0]) as image:
             size, alpha = image.size, image.has_transparency_data
-    except (OSError, ValueError, SyntaxError) as error:
+    except (*BROKEN, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"cannot read {files[0].name!r}: {error}; give pictures that can be read") from None
     _check_size(folder, *size)
     return Footage(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import itertools
-import shutil
 from contextlib import ExitStack
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import av
-from PIL import Image
+from av.subtitles.subtitle import SubtitleSet
 
-from impasto.errors import OutputError
-from impasto.video.footage import opened
+from impasto.errors import OutputError, UnreadableImageError
+from impasto.video.footage import BROKEN, opened
+from impasto.video.sequences import write_sequence
 from impasto.video.writing import lossless
 from impasto.whole import replacing
 
@@ -29,10 +28,14 @@ if TYPE_CHECKING:
     #: Seconds, a number that keeps those of one time in their order, and what is written then.
     Timed = tuple[Fraction, int, Callable[[], None]]
 
-_BROKEN = (av.error.FFmpegError, OSError, ValueError)
 #: What sound becomes where the output cannot hold the source's.
 _AUDIO: Final = {"webm": "libopus"}
 _AUDIO_ELSEWHERE: Final = "aac"
+_AUDIO_RATE: Final = 48000
+#: Subtitles that are text, and the notation of each kind of file.
+_TEXTS: Final = ("ass", "mov_text", "ssa", "subrip", "srt", "text", "webvtt")
+_SUBTITLES: Final = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+_MILLISECOND: Final = Fraction(1, 1000)
 #: What of the source's description is taken over.
 _TOLD: Final = ("title", "artist", "date", "copyright", "language", "creation_time")
 
@@ -62,9 +65,13 @@ def join(
     Raises:
         OutputError: it cannot be written there; what was there is untouched.
     """
+    segments = [path for path in segments if _usable(path)]
+    if not segments:
+        raise OutputError(f"cannot write {str(output)!r}: no frame is finished; start the run again")
     if lossless(encoding):
-        _pictures(output, segments, encoding)
-        return []
+        write_sequence(output, segments, encoding)
+        silent = not (footage.audio or footage.subtitles)
+        return [] if silent else [f"sound and subtitles of {footage.name} were left out: pictures have none; use .mp4"]
     try:
         with replacing(output) as temporary, ExitStack() as stack:
             options = {"movflags": "+faststart"} if encoding.container in ("mp4", "mov") else {}
@@ -95,7 +102,7 @@ class _Joining:
             template = first.streams.video[0]
             self._stream = made.add_stream_from_template(template)
             self._stream.time_base = encoding.time_base
-            self._start = next(p.pts * p.time_base for p in first.demux(template) if p.pts is not None and p.time_base)
+            self._start = next(p.pts * p.time_base for p in _packets(first) if p.pts is not None and p.time_base)
         if encoding.codec == "hevc" and encoding.container in ("mp4", "mov"):
             self._stream.codec_context.codec_tag = "hvc1"  # what Apple's players look for
         if encoding.codec == "vp9" and encoding.alpha:
@@ -106,7 +113,7 @@ class _Joining:
     def written(self, *, complete: bool, recipe: str | None) -> list[str]:
         """Write all packets in the order of their times; gives the notes."""
         tracks: list[Iterator[Timed]] = [self._video()]
-        if self._footage.kind == "container" and (self._footage.audio or self._footage.subtitles):
+        if self._footage.kind == "container":
             source = self._stack.enter_context(opened(self._footage.path))
             tracks += self._others(source, None if complete else self._end)
             for name in _TOLD:
@@ -122,12 +129,7 @@ class _Joining:
         """Of all segments, as far as each goes."""
         for path in self._segments:
             with opened(path) as segment:
-                try:
-                    for packet in segment.demux(segment.streams.video[0]):
-                        if packet.size:
-                            yield packet
-                except _BROKEN:  # an ended run left it in the middle of a packet
-                    continue
+                yield from _packets(segment)
 
     def _video(self) -> Iterator[Timed]:
         for packet in self._video_packets():
@@ -139,23 +141,34 @@ class _Joining:
         shift = self._footage.origin * self._footage.time_base + self._start
         until = None if end is None else self._footage.origin * self._footage.time_base + end
         for number, stream in enumerate([*source.streams.audio, *source.streams.subtitles], start=1):
-            name = stream.codec_context.name if stream.codec_context else ""
             # Each track reads on its own: packets of the others would pile up otherwise.
             reader = self._stack.enter_context(opened(self._footage.path))
-            track = reader.streams[stream.index]
+            track: Any = reader.streams[stream.index]
+            target: Any
+            if track.codec_context is None:
+                self._notes.append(f"a track of {self._footage.name} was left out: its codec is unknown")
+                continue
+            name = track.codec_context.name
             if name in self._made.supported_codecs:
                 try:
                     target = self._made.add_stream_from_template(track)
-                except _BROKEN:
+                except BROKEN:
                     self._notes.append(f"a track ({name}) of {self._footage.name} was left out: it cannot be copied")
                     continue
                 target.metadata.update({key: value for key, value in track.metadata.items() if key in _TOLD})
                 tracks.append(self._copied(reader, track, target, number, shift, until))
             elif stream.type == "audio":
                 codec = _AUDIO.get(self._encoding.container, _AUDIO_ELSEWHERE)
-                target = self._made.add_stream(codec, rate=48000)
-                self._notes.append(f"sound ({name}) was coded anew as {codec}, which such files hold")
+                channels = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
+                target = self._made.add_stream(codec, rate=_AUDIO_RATE, layout=channels)
+                self._notes.append(f"sound ({name}) was coded anew as {codec} ({channels}), which such files hold")
                 tracks.append(self._recoded(reader, track, target, number, shift, until))
+            elif name in _TEXTS:
+                codec = _SUBTITLES[self._encoding.container]
+                target = self._made.add_stream(codec)
+                target.codec_context.subtitle_header = track.codec_context.subtitle_header
+                self._notes.append(f"subtitles ({name}) were written as {codec}, which such files hold")
+                tracks.append(self._retold(reader, track, target, number, shift, until))
             else:
                 self._notes.append(f"subtitles ({name}) were left out: such files do not hold them; use .mkv")
         return tracks
@@ -176,19 +189,15 @@ class _Joining:
                 if until is not None and at >= until:
                     return
                 yield self._moved(packet, target, number, shift)
-        except _BROKEN:
+        except BROKEN:
             self._notes.append(f"a track of {self._footage.name} ends in the middle")
 
     def _recoded(
         self, reader: InputContainer, track: Any, target: Any, number: int, shift: Fraction, until: Fraction | None
     ) -> Iterator[Timed]:
         """Sound of a track, decoded and coded anew."""
-        resampler = av.AudioResampler(
-            format=target.codec_context.format, layout="stereo", rate=target.codec_context.rate
-        )
         if shift > 0:
             reader.seek(int(shift / track.time_base), stream=track, backward=True)
-        at = Fraction(0)
         try:
             for frame in reader.decode(track):
                 time = (frame.pts or 0) * frame.time_base
@@ -196,15 +205,38 @@ class _Joining:
                     continue
                 if until is not None and time >= until:
                     break
-                frame.pts = int((time - shift) / frame.time_base)
-                at = time - shift
-                for piece in resampler.resample(frame):
-                    for packet in target.encode(piece):
-                        yield at, number, lambda packet=packet: self._made.mux(packet)  # type: ignore[misc]
-            for packet in target.encode(None):
-                yield at, number, lambda packet=packet: self._made.mux(packet)  # type: ignore[misc]
-        except _BROKEN:
+                frame.pts = round((time - shift) / frame.time_base)
+                for packet in target.encode(frame):
+                    yield self._moved(packet, target, number, Fraction(0))
+        except BROKEN:
             self._notes.append(f"sound of {self._footage.name} ends in the middle")
+        for packet in target.encode(None):
+            yield self._moved(packet, target, number, Fraction(0))
+
+    def _retold(
+        self, reader: InputContainer, track: Any, target: Any, number: int, shift: Fraction, until: Fraction | None
+    ) -> Iterator[Timed]:
+        """Subtitles of a track, as text in another notation."""
+        try:
+            for packet in reader.demux(track):
+                if packet.pts is None or not packet.size:
+                    continue
+                at, long = packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base
+                said = track.codec_context.decode2(packet)
+                if at + long <= shift or said is None or not len(said):
+                    continue
+                if until is not None and at >= until:
+                    return
+                lines = [one.ass.split(b",", 8) for one in said]
+                text = b",".join([*lines[0][:8], b"\\N".join(line[-1] for line in lines)])
+                begin, end = max(at, shift) - shift, at + long - shift
+                told = target.codec_context.encode_subtitle(SubtitleSet.create(text=text, start=0, end=1))
+                told.time_base = _MILLISECOND
+                told.pts = told.dts = round(begin / _MILLISECOND)
+                told.duration = round((end - begin) / _MILLISECOND)
+                yield self._moved(told, target, number, Fraction(0))
+        except BROKEN:
+            self._notes.append(f"subtitles of {self._footage.name} end in the middle")
 
     def _moved(self, packet: av.Packet[Any], target: Any, number: int, shift: Fraction) -> Timed:
         """A packet for the output, its times counted from the first frame."""
@@ -222,57 +254,18 @@ class _Joining:
         return at, number, write
 
 
-def _pictures(output: Path, segments: Sequence[Path], encoding: Encoding) -> None:
-    """An animation or numbered pictures from lossless segments; one frame at a time is in memory."""
-    if encoding.container == "pictures":
-        folder = output.with_name(f".{output.name}.tmp")
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            folder.mkdir()
-            for index, (_, image) in enumerate(_images(segments, encoding), start=1):
-                image.save(folder / f"{index:06}.png")
-            shutil.rmtree(output, ignore_errors=True)
-            folder.replace(output)
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise OutputError(
-                f"cannot write {str(output)!r}: {error.strerror or error}; free some space or choose another folder"
-            ) from None
+def _packets(segment: InputContainer) -> Iterator[av.Packet[Any]]:
+    """Those of the pictures, as far as they go."""
+    try:
+        yield from (packet for packet in segment.demux(segment.streams.video[0]) if packet.size)
+    except BROKEN:  # an ended run left it in the middle of a packet
         return
-    durations = _durations(segments, encoding)
-    images = (image for _, image in _images(segments, encoding))
-    first = next(images)
-    with replacing(output) as temporary:
-        first.save(
-            temporary,
-            format=encoding.container.upper(),
-            save_all=True,
-            append_images=images,
-            duration=durations,
-            loop=0,
-            **({"quality": 90, "method": 2} if encoding.container == "webp" else {"disposal": 2}),
-        )
 
 
-def _images(segments: Sequence[Path], encoding: Encoding) -> Iterator[tuple[int, Image.Image]]:
-    """Times in units of the time base, and pictures."""
-    for path in segments:
+def _usable(path: Path) -> bool:
+    """Whether a segment has a frame; what a run that was ended left may have none."""
+    try:
         with opened(path) as segment:
-            try:
-                for frame in segment.decode(video=0):
-                    image = Image.fromarray(frame.to_ndarray(format="rgba" if encoding.alpha else "rgb24"))
-                    yield frame.pts or 0, image
-            except _BROKEN:  # an ended run left it in the middle of a packet
-                continue
-
-
-def _durations(segments: Sequence[Path], encoding: Encoding) -> list[int]:
-    """How long each frame is shown, whole milliseconds whose sum does not drift."""
-    times = []
-    for path in segments:
-        with opened(path) as segment:
-            stream = segment.streams.video[0]
-            times += [p.pts * p.time_base for p in segment.demux(stream) if p.pts is not None and p.time_base]
-    times.append(times[-1] + 1 / encoding.rate)
-    marks = [round(time * 1000) for time in times]
-    return [max(1, later - earlier) for earlier, later in itertools.pairwise(marks)]
+            return bool(segment.streams.video) and next(_packets(segment), None) is not None
+    except UnreadableImageError:
+        return False

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import itertools
+import heapq
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import av
 import numpy as np
 from av.video.reformatter import ColorRange
 from PIL import Image
 
 from impasto.errors import InputError
-from impasto.video.footage import MILLISECOND, opened, pictures_in
+from impasto.video.footage import BROKEN, decoder_for, moving_pictures, opened, pictures_in, shown_ms, stated_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     from impasto.video.footage import Footage
 
     #: Colours, and alpha where there is one.
     Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
-
-_BROKEN = (av.error.FFmpegError, OSError, SyntaxError, ValueError)
+    #: When a frame is shown, and what reads its pixels; None from it if it is damaged.
+    Timed = tuple[int, Callable[[], Pixels | None]]
 
 
 @dataclass(frozen=True)
@@ -89,68 +93,85 @@ class FrameReader:
     def __iter__(self) -> Iterator[Frame]:
         sources = {"container": self._container, "animation": self._animation, "pictures": self._pictures}
         last: Frame | None = None
+        earlier: Callable[[], Pixels | None] = _damaged
         index, before = 0, None
-        for pts, picture in sources[self._footage.kind]():
+        for pts, read in sources[self._footage.kind]():
             # A file may have no times, or the same twice; two frames are never shown at once.
             at = pts if before is None or pts > before else before + 1
             before = at
             if self._end is not None and at >= self._end:
                 return
+            if at < self._first or (self._after is not None and at <= self._after):
+                earlier = earlier if read is _damaged else read  # read only if the next one is damaged
+                continue
+            picture = read()
             if picture is None:
-                if self._strict:
-                    raise InputError(
-                        f"a frame of {self._footage.name} at {float(at * self._footage.time_base):.3f} s is damaged; "
-                        "leave strict out to have the one before shown again"
-                    )
+                self._check_strict(at)
                 self.damaged += 1
-                if last is None:
-                    continue
-                frame = replace(last, index=index, pts=at, repeated=True)
+                picture = (last.pixels, last.alpha) if last is not None else earlier()
+                if picture is None:
+                    continue  # nothing stands before it
+                last = Frame(index, at, *picture, repeated=True)
             else:
-                frame = Frame(index, at, *picture)
-            last = frame
-            if at >= self._first and (self._after is None or at > self._after):
-                yield replace(frame, index=index)
-                index += 1
+                last = Frame(index, at, *picture)
+            yield last
+            index += 1
 
-    def _container(self) -> Iterator[tuple[int, Pixels | None]]:
-        """Times and pictures, None for one that is damaged."""
+    def _check_strict(self, pts: int) -> None:
+        if self._strict:
+            raise InputError(
+                f"a frame of {self._footage.name} at {float(pts * self._footage.time_base):.3f} s is damaged; "
+                "leave strict out to have the one before shown again"
+            )
+
+    def _container(self) -> Iterator[Timed]:
+        """The frames of a file; one whose packet gave no frame is damaged, if the decoder complained."""
         footage = self._footage
         container = self._stack.enter_context(opened(footage.path))
-        stream = container.streams.video[0]
+        stream = moving_pictures(container)
+        assert stream is not None  # noqa: S101 — probed
         stream.thread_type = "AUTO"
-        wanted = max(int(self._first), self._after or 0)
-        if wanted > 0:
-            container.seek(wanted + footage.origin, stream=stream, backward=True)
-        # FFmpeg's own decoder of VP9 leaves alpha out.
-        with_alpha = footage.alpha and stream.codec_context.name == "vp9"
-        decoder = av.CodecContext.create("libvpx-vp9", "r") if with_alpha else stream.codec_context
         step = max(1, round(1 / (footage.rate * footage.time_base)))
+        wanted = max(int(self._first), self._after or 0)
+        if wanted > 0 and stream.start_time is not None:
+            # Files are sought by times of decoding, which are ahead of those of showing by up to 16 frames.
+            container.seek(max(0, wanted - 16 * step) + footage.origin, stream=stream, backward=True)
+        decoder = decoder_for(stream, alpha=footage.alpha)
+        sent: list[int] = []  # times of packets that have not come back as frames
+        complained = False
         shown: int | None = None
-        count = 0
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except _BROKEN:  # the rest of the file is missing
-                self.truncated = True
-                return
-            if packet is None:
-                break
+        for packet in self._packets(container, stream):
+            if packet is not None and packet.pts is not None and packet.size and not packet.is_discard:
+                heapq.heappush(sent, packet.pts)
             try:
                 frames = decoder.decode(packet)
-            except _BROKEN:
-                shown = packet.pts if packet.pts is not None else None if shown is None else shown + step
-                if shown is not None:
-                    count += 1
-                    yield shown - footage.origin, None
+            except BROKEN:
+                complained = True
                 continue
             for frame in frames:
                 shown = frame.pts if frame.pts is not None else footage.origin if shown is None else shown + step
-                count += 1
-                yield shown - footage.origin, None if frame.is_corrupt else self._upright(frame)
-        if footage.frames is not None and wanted == 0 and count < footage.frames - 1:
+                while sent and sent[0] <= shown:
+                    at = heapq.heappop(sent)
+                    if complained and at < shown:
+                        yield at - footage.origin, _damaged
+                complained = False
+                yield shown - footage.origin, _damaged if frame.is_corrupt else partial(self._upright, frame)
+        if complained:
+            yield from ((at - footage.origin, _damaged) for at in sorted(sent))
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream] | None]:
+        """All packets, then None or an empty one for the frames that a decoder holds back."""
+        end = Fraction(0)
+        try:
+            for packet in container.demux(stream):
+                if packet.pts is not None and packet.time_base is not None:
+                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                yield packet
+        except BROKEN:  # the rest of the file is missing
             self.truncated = True
+            yield None
+        stated = stated_end(stream)
+        self.truncated = self.truncated or (stated is not None and end + 2 / self._footage.rate < stated)
 
     def _upright(self, frame: av.VideoFrame) -> Pixels:
         """Colours by the matrix and range that the file is in, turned as it says; and the alpha."""
@@ -163,35 +184,53 @@ class FrameReader:
         ).to_ndarray()
         return _parted(np.rot90(shown, frame.rotation // 90), has_alpha=has_alpha)
 
-    def _animation(self) -> Iterator[tuple[int, Pixels | None]]:
+    def _animation(self) -> Iterator[Timed]:
+        """The frames of an animation; each is decoded in its turn, since it may change but a part of the one before."""
         image = self._stack.enter_context(Image.open(self._footage.path))
         at = 0
         for index in range(self._footage.frames or 1):
             try:
                 image.seek(index)
-                yield at, self._pixels(image)
-            except (*_BROKEN, EOFError):
-                yield at, None
-            at += round(Fraction(int(image.info.get("duration", 100)) or 100, 1000) / MILLISECOND)
+                picture = self._pixels(image)
+            except (*BROKEN, EOFError):
+                yield at, _damaged
+            else:
+                yield at, partial(_same, picture)
+            at += shown_ms(image)
 
-    def _pictures(self) -> Iterator[tuple[int, Pixels | None]]:
-        for index, path in zip(itertools.count(), pictures_in(self._footage.path), strict=False):
-            try:
-                with Image.open(path) as image:
-                    picture = self._pixels(image)
-            except _BROKEN:
-                yield index, None
-                continue
-            size = picture[0].shape[1], picture[0].shape[0]
-            if size != (self._footage.width, self._footage.height):
-                raise InputError(
-                    f"{path.name} is {size[0]}x{size[1]} px, but the first picture of {self._footage.name} is "
-                    f"{self._footage.width}x{self._footage.height} px; give pictures of one size"
-                )
-            yield index, picture
+    def _pictures(self) -> Iterator[Timed]:
+        for index, path in enumerate(pictures_in(self._footage.path)):
+            yield index, partial(self._picture, path)
+
+    def _picture(self, path: Path) -> Pixels | None:
+        """One of a folder.
+
+        Raises:
+            InputError: its size is not that of the first.
+        """
+        try:
+            with Image.open(path) as image:
+                picture = self._pixels(image)
+        except BROKEN:
+            return None
+        size = picture[0].shape[1], picture[0].shape[0]
+        if size != (self._footage.width, self._footage.height):
+            raise InputError(
+                f"{path.name} is {size[0]}x{size[1]} px, but the first picture of {self._footage.name} is "
+                f"{self._footage.width}x{self._footage.height} px; give pictures of one size"
+            )
+        return picture
 
     def _pixels(self, image: Image.Image) -> Pixels:
         return _parted(np.array(image.convert("RGBA")), has_alpha=self._footage.alpha)
+
+
+def _same(picture: Pixels) -> Pixels:
+    return picture
+
+
+def _damaged() -> None:
+    """A frame that cannot be read."""
 
 
 def _parted(values: NDArray[Any], *, has_alpha: bool) -> Pixels:

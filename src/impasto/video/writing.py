@@ -11,6 +11,7 @@ from av.video.reformatter import ColorRange
 
 from impasto.errors import OutputError, SettingsError
 from impasto.video.footage import Color
+from impasto.video.sequences import check_folder
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -104,7 +105,7 @@ def choose_encoding(
         crf: the codec's quality, lower is better.
 
     Raises:
-        OutputError: there are no such files, or they hold no transparency.
+        OutputError: there are no such files, they hold no transparency, or a folder has other files.
         SettingsError: such files do not hold that codec, or it holds no transparency.
     """
     suffix = output.suffix.lower()
@@ -126,6 +127,8 @@ def choose_encoding(
     options = (*about.options, *((("crf", str(crf)),) if about.crf else ()))
     if chosen == "prores":
         options = (("profile", "4" if footage.alpha else "3"),)
+    if container == "pictures":
+        check_folder(output)
     even = 2 if pixels in _EVEN else 1
     if min(width, height) < even:
         raise OutputError(f"{chosen} needs 2 px on each side, the frames are {width}x{height} px; use another codec")
@@ -182,8 +185,10 @@ class SegmentWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._mux(None)
-            self._container.close()
+            try:
+                self._mux(None)
+            finally:
+                self._container.close()
         except (av.error.FFmpegError, OSError) as failed:
             if error is None:
                 raise self._refused(failed) from None

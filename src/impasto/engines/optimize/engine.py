@@ -10,6 +10,7 @@ import torch
 from impasto.engines.base import Region, RunPlan, Stylization
 from impasto.engines.checkpoint import open_workdir
 from impasto.engines.evidence import draft_recipe, shares_of
+from impasto.engines.optimize.frames import OptimizeFrames
 from impasto.engines.optimize.plan import (
     ScalePlan,
     fit_memory,
@@ -80,6 +81,20 @@ class OptimizeEngine:
         with torch.inference_mode(False), torch.enable_grad():
             job = _job(content, styles, settings, regions, None, plan, precision, fixed_plan=False)
             return Run(job, _recipe(job, styles, regions), None, None, None, CancelToken()).plan()
+
+    def frames(
+        self,
+        content: Picture,
+        styles: Sequence[Picture],
+        options: Mapping[str, Any],
+        *,
+        regions: Sequence[Region] = (),
+    ) -> OptimizeFrames:
+        """See :meth:`impasto.engines.base.Engine.frames`."""
+        settings, plan, precision = _decided(content, styles, options, regions, None)
+        with torch.inference_mode(False):
+            job = _job(content, styles, settings, regions, None, plan, precision, fixed_plan=False)
+        return OptimizeFrames(job, styles, regions, _recipe(job, styles, regions))
 
 
 def _decided(

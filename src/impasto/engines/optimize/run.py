@@ -10,6 +10,7 @@ from torch import Tensor
 from impasto.engines.base import RunPlan, Stylization, TracePoint
 from impasto.engines.checkpoint import Checkpoint, Workdir
 from impasto.engines.coloring import Coloring
+from impasto.engines.frames import Held
 from impasto.engines.optimize.initial import cover, noise, recolor
 from impasto.engines.optimize.objective import Objective
 from impasto.engines.optimize.plan import (
@@ -25,6 +26,7 @@ from impasto.engines.optimize.plan import (
 from impasto.engines.optimize.solvers import BoxAdam, BoxLBFGS, Evaluate, Solver
 from impasto.engines.parts import Part, turn
 from impasto.images import Picture, fill_transparent, resize
+from impasto.losses import temporal_loss
 from impasto.progress import CancelToken, OnProgress, Progress
 from impasto.recipe import Recipe, Scale, condense
 from impasto.settings import OptimizeSettings
@@ -54,6 +56,8 @@ class Job:
     network: LoadedNetwork
     fixed_plan: bool
     """Whether scales and steps come from a recipe and are not to be changed."""
+    held: tuple[Held, ...] = ()
+    """Earlier frames that this one shall agree with, at the output's size."""
 
 
 class Run:
@@ -181,7 +185,7 @@ class Run:
     def _solve(self, objective: Objective, content: Tensor, free: Tensor | None, index: int, done: int) -> None:
         """Take the steps of one scale, from ``done`` on."""
         cost = work(self._plan[index], self._job.settings)
-        evaluate = _composing(objective, content, free)
+        evaluate = _composing(_holding(objective, self._job, content), content, free)
         solver = self._solver
 
         def converged() -> bool:
@@ -328,7 +332,25 @@ def _solver(settings: OptimizeSettings) -> Solver:
     return BoxLBFGS(settings.history) if settings.optimizer == "lbfgs" else BoxAdam(settings.learning_rate)
 
 
-def _composing(objective: Objective, content: Tensor, free: Tensor | None) -> Evaluate:
+def _holding(objective: Objective, job: Job, content: Tensor) -> Evaluate:
+    """The objective with what the picture is held to, at the content's size."""
+    if not job.held or job.settings.temporal_weight == 0:
+        return objective
+    size = (content.shape[-2], content.shape[-1])
+    held = [(resize(each.pixels, *size).to(content), resize(each.weight, *size).to(content)) for each in job.held]
+
+    def evaluate(pixels: Tensor) -> tuple[float, Tensor]:
+        loss, grad = objective(pixels)
+        for earlier, weight in held:
+            term, towards = temporal_loss(pixels, earlier, weight)
+            loss += job.settings.temporal_weight * float(term)
+            grad = grad.add_(towards, alpha=job.settings.temporal_weight)
+        return loss, grad
+
+    return evaluate
+
+
+def _composing(objective: Evaluate, content: Tensor, free: Tensor | None) -> Evaluate:
     """The objective as a function of what may change: where ``free`` is 0 the picture is the content."""
     if free is None:
         return objective
