@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.sweeps import sweep
     from impasto.api.training import train_any_style, train_style, trained_file
-    from impasto.api.videos import stylize_video
+    from impasto.api.videos import evaluate_video, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
 
@@ -36,6 +36,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "evaluate_set",
+    "evaluate_video",
     "explain",
     "export_onnx",
     "metrics",
@@ -59,6 +60,7 @@ _HOMES: Final = {
     "check_golden": "impasto.api.golden",
     "compare": "impasto.api.comparisons",
     "evaluate_set": "impasto.api.sets",
+    "evaluate_video": "impasto.api.videos",
     "explain": "impasto.api.explanations",
     "export_onnx": "impasto.engines.fast.onnx",
     "record_golden": "impasto.api.golden",

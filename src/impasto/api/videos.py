@@ -19,6 +19,7 @@ from impasto.settings import ENGINES, VideoSettings
 from impasto.video.footage import is_video, probe
 from impasto.video.joining import join
 from impasto.video.masks import MovingMask, StillMask
+from impasto.video.metrics import VideoEvaluation, evaluate_frames
 from impasto.video.reading import FrameReader
 from impasto.video.run import VideoRun
 from impasto.video.writing import choose_encoding
@@ -146,6 +147,24 @@ def stylize_video(
         recipe=recipe,
         stopped_early=not done.complete,
     )
+
+
+def evaluate_video(output: PathLike, *, content: PathLike, style: ImageLike | Sequence[ImageLike]) -> VideoEvaluation:
+    """How steady a video is painted, and how much of the style and of the content it has.
+
+    Args:
+        output: the video, as it was written.
+        content: the video that it was painted from; the same frames.
+        style: that it shall have; of several, the nearest one counts.
+
+    Raises:
+        UnreadableImageError: one cannot be read.
+        InputError: the two have other shapes or numbers of frames, or there is no style.
+    """
+    looks = [read(one) for one in several(style)]
+    if not looks:
+        raise InputError("no style was given; give at least one picture")
+    return evaluate_frames(probe(Path(output)), probe(Path(content)), looks)
 
 
 def shares_at(times: Sequence[float], seconds: float) -> list[float]:

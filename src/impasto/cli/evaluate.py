@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 _STYLES: Final = {"ok": "green", "review": "yellow", "reject": "red"}
 
+#: What figures of a video mean.
+_OF_VIDEOS: Final = {
+    "warping_error": "change from a frame to the next of what stays the same; 0: none",
+    "warping_ratio": "that over the source's own",
+    "long_warping_error": "the same over ten frames",
+    "long_warping_ratio": "that over the source's own",
+    "flicker": "levels of 255 by which tiles vary where the source rests",
+    "style_gain": "0: the source, 1: the style",
+    "edge_content": "1: every edge where it was",
+    "recognition": "1: the same things at the same places",
+}
+
 _Output = Annotated[
     Path,
     typer.Argument(
@@ -79,6 +91,11 @@ _Html = Annotated[
 ]
 
 
+_Video = Annotated[
+    bool, typer.Option("--video", help="OUTPUT is a video, CONTENT the one it was painted from: how steady it is")
+]
+
+
 def evaluate(
     output: _Output,
     *,
@@ -93,6 +110,7 @@ def evaluate(
     gates: Gates = None,
     log: _Log = None,
     html: _Html = None,
+    video: _Video = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -104,6 +122,19 @@ def evaluate(
     """
     from impasto import api
 
+    if video:
+        others: dict[str, object] = {
+            "--manifest": manifest,
+            "--inputs": inputs,
+            "--metric": metric,
+            "--controls": controls,
+        }
+        others |= {"--colors": colors, "--palette": palette, "--gates": gates, "--log": log, "--html": html}
+        for name, given in others.items():
+            if given:
+                raise SettingsError(f"{name} is not for videos; leave it or --video out")
+        _evaluate_video(output, content, style, quiet=quiet, json=json)
+        return
     if output.is_dir() or manifest or output.suffix.lower() == ".csv":
         _check_set(output, manifest, inputs, of_one=bool(content or style or colors or palette))
         from impasto.cli.evaluate_set import evaluate_set
@@ -139,6 +170,25 @@ def evaluate(
     elif not quiet:
         show(evaluation)
     raise typer.Exit(api.EXIT_CODES[evaluation.verdict.outcome])
+
+
+def _evaluate_video(output: Path, content: Path | None, style: list[Path] | None, *, quiet: bool, json: bool) -> None:
+    """Judge a video, and print its figures with what they mean."""
+    from impasto import api
+
+    if content is None or not style:
+        raise SettingsError("a video is judged beside its source and its style; give --content and --style")
+    found = api.evaluate_video(output, content=content, style=style).to_dict()
+    if json:
+        print_json({"output": str(output), **found})
+    elif not quiet:
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2), pad_edge=False, show_header=False)
+        for name, value in found.items():
+            text = "–" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"
+            table.add_row(name, text, _OF_VIDEOS.get(name, ""))
+        result_console().print(table)
 
 
 def show(evaluation: "Evaluation") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Literal
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 LARGEST_PX: Final = 16384
 #: Files that are read frame by frame by Pillow, which knows what of a frame stays from the one before.
 ANIMATIONS: Final = frozenset({".gif", ".webp", ".png", ".apng"})
+_OPAQUE: Final = 255
+#: A stated rate is that of the file if the measured one is as close.
+_TOLERANCE: Final = 0.02
 #: What decoders raise at damaged files.
 BROKEN: Final = (av.error.FFmpegError, OSError, SyntaxError, ValueError)
 #: Times of animations are whole milliseconds.
@@ -75,8 +78,9 @@ class Footage:
     time_base: Fraction
     """Seconds in a unit of time."""
     frames: int | None
-    """As the file says; None where it does not."""
+    """Those that are there, damaged ones included; None where that is not known."""
     duration_s: float | None
+    """As the file says, or up to its last frame."""
     alpha: bool
     color: Color = Color()
     sample_aspect: Fraction = Fraction(1)
@@ -169,6 +173,11 @@ def shown_ms(image: Image.Image) -> int:
     return round(image.info.get("duration", 0)) or 100
 
 
+def _is_see_through(image: Image.Image) -> bool:
+    """Whether a pixel is not opaque; that a file has room for transparency says nothing."""
+    return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != _OPAQUE
+
+
 def stated_end(stream: VideoStream) -> Fraction | None:
     """When a stream says that it ends, in seconds of its own times; None where it does not say."""
     base = stream.time_base or Fraction(0)
@@ -176,6 +185,28 @@ def stated_end(stream: VideoStream) -> Fraction | None:
         return ((stream.start_time or 0) + stream.duration) * base
     said = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))  # Matroska's way
     return int(said[1]) * 3600 + int(said[2]) * 60 + Fraction(said[3]) if said else None
+
+
+def _counted(path: Path, start: Fraction) -> tuple[int, Fraction, Fraction]:
+    """How many frames a stream has, how many a second on average, and when the last one ends in seconds.
+
+    From its packets, of which none is decoded: what files say of this is missing or made up where the rate varies.
+    """
+    count, last = 0, start
+    with opened(path) as container:
+        stream = moving_pictures(container)
+        assert stream is not None  # noqa: S101 — there was one
+        stated = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        with suppress(*BROKEN):  # the rest of the file may be missing
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    count += 1
+                    if packet.pts is not None and packet.time_base is not None:
+                        last = max(last, packet.pts * packet.time_base)
+    measured = (count - 1) / (last - start) if last > start else stated
+    # Rates as stated are exact, 30000/1001 for example, where they are true.
+    rate = stated if abs(stated / measured - 1) < _TOLERANCE else measured.limit_denominator(1001)
+    return count, rate, last + 1 / rate
 
 
 def _says_alpha(stream: VideoStream) -> bool:
@@ -205,7 +236,7 @@ def _container(path: Path) -> Footage:
             raise UnreadableImageError(f"cannot read {path.name!r}: it holds no moving pictures; give a video")
         context = stream.codec_context
         frame = _first_frame(container, stream)
-        if frame is None or not stream.average_rate:
+        if frame is None:
             raise UnreadableImageError(f"cannot read {path.name!r}: it has no frame that can be read; give another")
         if frame.color_trc in _HDR or context.color_trc in _HDR:
             kind = _HDR.get(ColorTrc(frame.color_trc)) or _HDR[ColorTrc(context.color_trc)]
@@ -216,8 +247,8 @@ def _container(path: Path) -> Footage:
         height, width = (frame.width, frame.height) if turned else (frame.height, frame.width)
         _check_size(path, width, height)
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        end = stated_end(stream)
-        seconds = float(container.duration / av.time_base) if container.duration else None
+        start = (frame.pts or 0) * (stream.time_base or Fraction(0))
+        frames, rate, end = _counted(path, start)
         return Footage(
             path=path,
             kind="container",
@@ -225,10 +256,10 @@ def _container(path: Path) -> Footage:
             sha256=_hash([path]),
             width=width,
             height=height,
-            rate=Fraction(stream.average_rate),
+            rate=rate,
             time_base=Fraction(stream.time_base or Fraction(1, 90000)),
-            frames=stream.frames or None,
-            duration_s=seconds if end is None else float(end - (frame.pts or 0) * (stream.time_base or 0)),
+            frames=frames,
+            duration_s=float((stated_end(stream) or end) - start),
             alpha=any(part.is_alpha for part in frame.format.components) or _says_alpha(stream),
             color=_color(frame),
             sample_aspect=1 / aspect if turned and aspect else aspect or Fraction(1),
@@ -264,7 +295,7 @@ def _animation(path: Path) -> Footage:
                 image.seek(index)
                 image.load()  # WebP says how long a frame is shown when it is decoded, not before
                 total += shown_ms(image)
-                alpha = alpha or image.has_transparency_data
+                alpha = alpha or _is_see_through(image)
             _check_size(path, image.width, image.height)
             size = image.size
     except (*BROKEN, EOFError, Image.DecompressionBombError) as error:
@@ -288,12 +319,18 @@ def _pictures(folder: Path, rate: Fraction) -> Footage:
     files = pictures_in(folder)
     if not files:
         raise UnreadableImageError(f"cannot read {folder.name!r}: the folder holds no picture; give another")
+    alpha = False
     try:
         with Image.open(files[0]) as image:
-            size, alpha = image.size, image.has_transparency_data
+            size = image.size
     except (*BROKEN, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"cannot read {files[0].name!r}: {error}; give pictures that can be read") from None
     _check_size(folder, *size)
+    for file in files:  # until one is seen through: the first, as a rule
+        with suppress(*BROKEN), Image.open(file) as image:
+            alpha = _is_see_through(image)
+        if alpha:
+            break
     return Footage(
         path=folder,
         kind="pictures",

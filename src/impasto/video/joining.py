@@ -100,7 +100,7 @@ class _Joining:
         self._notes: list[str] = []
         with opened(segments[0]) as first:
             template = first.streams.video[0]
-            self._stream = made.add_stream_from_template(template)
+            self._stream = made.add_stream_from_template(template, opaque=True)
             self._stream.time_base = encoding.time_base
             self._start = next(p.pts * p.time_base for p in _packets(first) if p.pts is not None and p.time_base)
         if encoding.codec == "hevc" and encoding.container in ("mp4", "mov"):

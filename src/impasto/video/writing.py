@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import av
 import numpy as np
@@ -50,8 +51,8 @@ _CODECS: Final = {
         (("b:v", "0"), ("deadline", "realtime"), ("cpu-used", "6"), ("row-mt", "1"), ("auto-alt-ref", "0")),
     ),
     "av1": _Codec("libsvtav1", "yuv420p", None, (("preset", "10"), ("svtav1-params", "pred-struct=1"))),
-    "prores": _Codec("prores_ks", "yuv422p10le", "yuva444p10le", (), crf=False),
-    "ffv1": _Codec("ffv1", "bgr0", "bgra", (), crf=False),
+    "prores": _Codec("prores_ks", "yuv422p10le", "yuva444p10le", crf=False),
+    "ffv1": _Codec("ffv1", "bgr0", "bgra", crf=False),
 }
 #: What a kind of file may hold, the usual one first, and the one for transparency.
 _FILES: Final[dict[str, tuple[str, tuple[str, ...], str | None]]] = {
@@ -87,7 +88,9 @@ class Encoding:
 
     @property
     def segment_suffix(self) -> str:
-        """Of segments: Matroska counts milliseconds and keeps VP9's transparency, NUT keeps any time exactly."""
+        """Of segments: NUT keeps any time exactly, but holds neither ProRes nor VP9's transparency."""
+        if self.codec == "prores":
+            return ".mov"
         return ".mkv" if self.container in ("matroska", "webm") else ".nut"
 
 
@@ -160,9 +163,12 @@ class SegmentWriter:
 
     def __enter__(self) -> Self:
         encoding = self._encoding
-        kind: Literal["matroska", "nut"] = "matroska" if self._path.suffix == ".mkv" else "nut"
+        kind = {".mkv": "matroska", ".mov": "mov"}.get(self._path.suffix, "nut")
+        # In fragments, QuickTime's index comes with the frames: what was written before an end can be read.
+        fragments = {"movflags": "frag_keyframe+delay_moov+frag_discont"} if kind == "mov" else {}
+        os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells its whole configuration otherwise
         try:
-            self._container = av.open(str(self._path), "w", format=kind)
+            self._container = av.open(str(self._path), "w", format=kind, container_options=fragments)
             encoder, options = _CODECS[encoding.codec].encoder, dict(encoding.options)
             stream = cast("VideoStream", self._container.add_stream(encoder, rate=encoding.rate, options=options))
         except (av.error.FFmpegError, OSError, ValueError) as error:
