@@ -13,7 +13,7 @@ class VideoSettings(Settings):
     owner: ClassVar[str] = "a video"
 
     smooth: float = Field(
-        0.7,
+        0.5,
         ge=0,
         le=1,
         description="how steady: 0 paints every frame by itself, towards 1 what has not changed keeps its strokes",

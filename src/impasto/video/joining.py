@@ -68,11 +68,11 @@ def join(
     segments = [path for path in segments if _usable(path)]
     if not segments:
         raise OutputError(f"cannot write {str(output)!r}: no frame is finished; start the run again")
-    if lossless(encoding):
-        write_sequence(output, segments, encoding)
-        silent = not (footage.audio or footage.subtitles)
-        return [] if silent else [f"sound and subtitles of {footage.name} were left out: pictures have none; use .mp4"]
     try:
+        if lossless(encoding):
+            write_sequence(output, segments, encoding)
+            silent = not (footage.audio or footage.subtitles)
+            return [] if silent else [f"sound and subtitles of {footage.name} were left out: use .mp4 to keep them"]
         with replacing(output) as temporary, ExitStack() as stack:
             options = {"movflags": "+faststart"} if encoding.container in ("mp4", "mov") else {}
             made = stack.enter_context(av.open(str(temporary), "w", format=encoding.container, options=options))
@@ -102,6 +102,7 @@ class _Joining:
             template = first.streams.video[0]
             self._stream = made.add_stream_from_template(template, opaque=True)
             self._stream.time_base = encoding.time_base
+            # Sound before it is left out only if frames were: a few coders' packets lie before the first frame.
             self._start = next(p.pts * p.time_base for p in _packets(first) if p.pts is not None and p.time_base)
         if encoding.codec == "hevc" and encoding.container in ("mp4", "mov"):
             self._stream.codec_context.codec_tag = "hvc1"  # what Apple's players look for
@@ -166,6 +167,7 @@ class _Joining:
             elif name in _TEXTS:
                 codec = _SUBTITLES[self._encoding.container]
                 target = self._made.add_stream(codec)
+                track.codec_context.open(strict=False)  # which makes the header
                 target.codec_context.subtitle_header = track.codec_context.subtitle_header
                 self._notes.append(f"subtitles ({name}) were written as {codec}, which such files hold")
                 tracks.append(self._retold(reader, track, target, number, shift, until))
@@ -177,17 +179,21 @@ class _Joining:
         self, reader: InputContainer, track: Any, target: Any, number: int, shift: Fraction, until: Fraction | None
     ) -> Iterator[Timed]:
         """Packets of a track between the first frame and the last, their times counted from the first frame."""
-        if shift > 0:
+        if self._start > 0:
             reader.seek(int(shift / track.time_base), stream=track, backward=True)
         try:
             for packet in reader.demux(track):
                 if packet.pts is None or not packet.size or not packet.time_base:
                     continue
                 at = packet.pts * packet.time_base
-                if at + (packet.duration or 0) * packet.time_base <= shift:
+                if self._start > 0 and at + (packet.duration or 0) * packet.time_base <= shift:
                     continue
                 if until is not None and at >= until:
                     return
+                if track.type == "subtitle" and at < shift:  # it is shown already when the part begins
+                    late = round((shift - at) / packet.time_base)
+                    packet.duration = max(0, (packet.duration or 0) - late)
+                    packet.pts = packet.dts = packet.pts + late
                 yield self._moved(packet, target, number, shift)
         except BROKEN:
             self._notes.append(f"a track of {self._footage.name} ends in the middle")
@@ -196,12 +202,12 @@ class _Joining:
         self, reader: InputContainer, track: Any, target: Any, number: int, shift: Fraction, until: Fraction | None
     ) -> Iterator[Timed]:
         """Sound of a track, decoded and coded anew."""
-        if shift > 0:
+        if self._start > 0:
             reader.seek(int(shift / track.time_base), stream=track, backward=True)
         try:
             for frame in reader.decode(track):
                 time = (frame.pts or 0) * frame.time_base
-                if time + Fraction(frame.samples, frame.sample_rate) <= shift:
+                if self._start > 0 and time + Fraction(frame.samples, frame.sample_rate) <= shift:
                     continue
                 if until is not None and time >= until:
                     break

@@ -188,7 +188,7 @@ def _error(moved: tuple[NDArray[np.float32], NDArray[np.float32]], now: NDArray[
 
 
 def _unit(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return frame.astype(np.float32) / 255
+    return frame.astype(np.float32) / np.float32(255)
 
 
 def _tiles(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -196,5 +196,5 @@ def _tiles(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     luma = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.float32)
     rows, columns = luma.shape[0] // _TILE_PX, luma.shape[1] // _TILE_PX
     whole = luma[: rows * _TILE_PX, : columns * _TILE_PX]
-    means: NDArray[np.float32] = whole.reshape(rows, _TILE_PX, columns, _TILE_PX).mean((1, 3), np.float32)
-    return means
+    means: NDArray[np.float64] = whole.reshape(rows, _TILE_PX, columns, _TILE_PX).mean((1, 3))
+    return means.astype(np.float32)

@@ -156,8 +156,10 @@ class FrameReader:
                         yield at - footage.origin, _damaged
                 complained = False
                 yield shown - footage.origin, _damaged if frame.is_corrupt else partial(self._upright, frame)
-        if complained:
-            yield from ((at - footage.origin, _damaged) for at in sorted(sent))
+        # Of the last frames a decoder says nothing. Half a step behind a frame is its second field.
+        for at in sorted(sent):
+            if complained or shown is None or at > shown + step // 2:
+                yield at - footage.origin, _damaged
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream] | None]:
         """All packets, then None or an empty one for the frames that a decoder holds back."""
@@ -176,7 +178,11 @@ class FrameReader:
     def _upright(self, frame: av.VideoFrame) -> Pixels:
         """Colours by the matrix and range that the file is in, turned as it says; and the alpha."""
         color, has_alpha = self._footage.color, self._footage.alpha
+        sides = self._footage.width, self._footage.height
+        width, height = reversed(sides) if frame.rotation % 180 else sides
         shown = frame.reformat(
+            width=width,  # a stream may change its size in the middle
+            height=height,
             format="rgba" if has_alpha else "rgb24",
             src_colorspace=color.matrix,
             src_color_range=ColorRange.JPEG if color.full_range else ColorRange.MPEG,

@@ -165,7 +165,7 @@ class SegmentWriter:
         encoding = self._encoding
         kind = {".mkv": "matroska", ".mov": "mov"}.get(self._path.suffix, "nut")
         # In fragments, QuickTime's index comes with the frames: what was written before an end can be read.
-        fragments = {"movflags": "frag_keyframe+delay_moov+frag_discont"} if kind == "mov" else {}
+        fragments = {"movflags": "frag_keyframe+delay_moov"} if kind == "mov" else {}
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells its whole configuration otherwise
         try:
             self._container = av.open(str(self._path), "w", format=kind, container_options=fragments)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import av
+import numpy as np
 import pytest
-
-np = pytest.importorskip("numpy")
-av = pytest.importorskip("av")
-pytest.importorskip("cv2")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+#: Frames at irregular times, milliseconds.
+IRREGULAR = (0, 40, 100, 130, 300, 333, 400, 900)
 #: Brightness of a frame above that of the one before.
 STEP = 20
 SIZE = (64, 48)
@@ -74,7 +74,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
             if alpha is not None and codec.startswith("libvpx"):
                 stream.metadata["alpha_mode"] = "1"
             if sound is not None:
-                track = container.add_stream(sound, rate=SOUND_RATE, layout="stereo")
+                track: Any = container.add_stream(sound, rate=SOUND_RATE, layout="stereo")
             for index, time in enumerate(times):
                 frame = av.VideoFrame.from_ndarray(
                     painted(index, size, alpha), format="rgb24" if alpha is None else "rgba"
