@@ -45,8 +45,10 @@ class Behind(Generic[P]):
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
-            if error is None:
-                self.wait()
+            self.wait()
+        except Exception:
+            if error is None:  # else the first error counts
+                raise
         finally:
             self._pool.shutdown(cancel_futures=True)
 

@@ -134,24 +134,26 @@ class VideoRun:
         """Paint one segment; without a single frame there is no file."""
         path = self._folder / f"segment-{len(self.done.segments):05}{self._encoding.segment_suffix}"
         end, count = time.perf_counter() + _SEGMENT_S, 0
-        with SegmentWriter(path, self._encoding) as writer, Behind(writer.write) as behind:
-            for followed in frames:
-                cancel.check()
-                output = self._painted(followed)
-                behind.put(followed.frame.pts, *self._coded(output, followed.frame))
-                count += 1
-                self.done.last_pts = followed.frame.pts
-                if on_progress is not None:
-                    on_progress(self._progress(self.done.frames + count, began, output))
-                if time.perf_counter() > end or cancel.stopped:
-                    break
+        try:
+            with SegmentWriter(path, self._encoding) as writer, Behind(writer.write) as behind:
+                for followed in frames:
+                    cancel.check()
+                    output = self._painted(followed)
+                    behind.put(followed.frame.pts, *self._coded(output, followed.frame))
+                    count += 1
+                    self.done.last_pts = followed.frame.pts
+                    if on_progress is not None:
+                        on_progress(self._progress(self.done.frames + count, began, output))
+                    if time.perf_counter() > end or cancel.stopped:
+                        break
+                else:
+                    self.done.complete = True
+        finally:  # what was painted before an error is a segment too
+            if count:
+                self.done.frames += count
+                self.done.segments.append(path)
             else:
-                self.done.complete = True
-        if count:
-            self.done.frames += count
-            self.done.segments.append(path)
-        else:
-            path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
     def _painted(self, followed: Followed) -> Tensor:
         """One frame ``(1, 3, h, w)``, agreeing with the ones before as far as it may."""
