@@ -18,7 +18,7 @@ from impasto.cli.main import app
 from impasto.evaluation.adapters.weights import FILES
 from impasto.evaluation.gates import Gates
 from impasto.evaluation.metrics import METRICS
-from impasto.settings import ENGINES
+from impasto.settings import ENGINES, VideoSettings
 
 DOCS = Path(__file__).resolve().parent
 NOTE = "<!-- made by docs/generate.py; change the code, then run `make docs` -->\n\n"
@@ -108,7 +108,8 @@ def settings_page() -> str:
         "# Settings\n\nThe same names in Python (`image_size=512`), on the command line (`--image-size 512`) and in a "
         "recipe.\n",
     ]
-    for engine, model in ENGINES.items():
+    engines = {f"Engine `{name}`": model for name, model in ENGINES.items()}
+    for title, model in {**engines, "Videos": VideoSettings}.items():
         rows = ["| setting | default | allowed | meaning |", "| --- | --- | --- | --- |"]
         schema = model.model_json_schema()["properties"]
         for name, field in model.model_fields.items():
@@ -116,7 +117,7 @@ def settings_page() -> str:
             if isinstance(default, dict):
                 default = ",".join(f"{key}={value:g}" for key, value in default.items())
             rows.append(f"| `{name}` | `{default}` | {_allowed(schema[name])} | {field.description} |")
-        parts.append(f"\n## Engine `{engine}`\n\n" + "\n".join(rows) + "\n")
+        parts.append(f"\n## {title}\n\n" + "\n".join(rows) + "\n")
     return "".join(parts)
 
 
