@@ -156,6 +156,8 @@ def test_webcam_is_painted_frame_by_frame_until_it_is_stopped(painted: Chromium)
     assert difference(first, pixels_of(painted, "painted")) > 5  # the browser's test picture moves
     assert float(painted.value("document.body.dataset.fps")) > 0
     assert "frames per second" in text_of(painted, "rate")
+    assert 0 < float(painted.value("document.body.dataset.latency")) < 60_000
+    assert "ms behind the webcam" in text_of(painted, "rate")
     painted.value("document.getElementById('camera').click()")
     assert painted.value("document.getElementById('video').srcObject") is None
     assert text_of(painted, "rate") == ""

@@ -192,6 +192,7 @@ async function startCamera() {
         looked = now;  // seldom: it hardly changes from frame to frame, and would only flicker
         ownCode = await codeOf(video);
       }
+      const seen = performance.now();
       await paintOnce(video);
       if (camera !== stream) break;
       facts.frames = String(Number(facts.frames) + 1);
@@ -200,7 +201,8 @@ async function startCamera() {
       if (shown.length > 1) {
         const rate = 1000 * (shown.length - 1) / (shown.at(-1) - shown[0]);
         facts.fps = rate.toFixed(2);
-        $("rate").textContent = `${rate.toFixed(1)} frames per second`;
+        facts.latency = (shown.at(-1) - seen).toFixed(1);
+        $("rate").textContent = `${rate.toFixed(1)} frames per second, ${facts.latency} ms behind the webcam`;
       }
       await new Promise(requestAnimationFrame);  // rests while the page is hidden
     }
