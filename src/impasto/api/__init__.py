@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.sweeps import sweep
     from impasto.api.training import train_any_style, train_style, trained_file
-    from impasto.api.videos import evaluate_video, stylize_video
+    from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
+    from impasto.video.stream import as_jpeg
 
 __all__ = [
     "EXIT_CODES",
     "MAIN_METRICS",
     "Gates",
     "Problem",
+    "as_jpeg",
     "check_destination",
     "check_golden",
     "compare",
@@ -47,6 +49,7 @@ __all__ = [
     "rerun",
     "reuse_memory",
     "stylize",
+    "stylize_stream",
     "stylize_video",
     "sweep",
     "train_any_style",
@@ -55,6 +58,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "as_jpeg": "impasto.video.stream",
     "MAIN_METRICS": "impasto.api.sets",
     "Problem": "impasto.evaluation.manifest",
     "check_golden": "impasto.api.golden",
@@ -64,6 +68,7 @@ _HOMES: Final = {
     "explain": "impasto.api.explanations",
     "export_onnx": "impasto.engines.fast.onnx",
     "record_golden": "impasto.api.golden",
+    "stylize_stream": "impasto.api.videos",
     "stylize_video": "impasto.api.videos",
     "sweep": "impasto.api.sweeps",
     "train_any_style": "impasto.api.training",

@@ -22,11 +22,12 @@ from impasto.video.masks import MovingMask, StillMask
 from impasto.video.metrics import VideoEvaluation, evaluate_frames
 from impasto.video.reading import FrameReader
 from impasto.video.run import VideoRun
+from impasto.video.stream import LiveFrame, LiveStream, paint_live
 from impasto.video.writing import choose_encoding
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from impasto.api.stylize import ImageLike
     from impasto.engines.frames import FramePainter
@@ -147,6 +148,45 @@ def stylize_video(
         recipe=recipe,
         stopped_early=not done.complete,
     )
+
+
+def stylize_stream(
+    source: str,
+    style: ImageLike | Sequence[ImageLike],
+    *,
+    smooth: float = 0.5,
+    image_size: int = 640,
+    cancel: CancelToken | None = None,
+    **settings: Any,
+) -> Iterator[LiveFrame]:
+    """A camera or a stream painted as it comes in, by engine ``fast``: always the newest frame.
+
+    Args:
+        source: the number of a camera, such as ``"0"``, or whatever FFmpeg opens.
+        style: as in :func:`impasto.stylize`.
+        smooth: as in :class:`impasto.settings.VideoSettings`.
+        image_size: longer side of frames at most, pixels.
+        cancel: ``stop`` ends it.
+        **settings: of the engine.
+
+    Raises:
+        UnreadableImageError: the source or a style cannot be read.
+        SettingsError: a setting is unknown or out of bounds.
+    """
+    pictures, options = with_folders("fast", several(style), settings)
+    looks = [read(one) for one in pictures]
+    VideoSettings.of(smooth=smooth)
+    stream = LiveStream(source)
+
+    def make_painter(first: Picture) -> FramePainter:
+        longer = min(image_size, max(first.width, first.height))
+        return load_engine("fast").frames(first, looks, {**options, "image_size": longer})
+
+    def frames() -> Iterator[LiveFrame]:
+        with stream:
+            yield from paint_live(stream, make_painter, smooth, cancel or CancelToken())
+
+    return frames()
 
 
 def evaluate_video(output: PathLike, *, content: PathLike, style: ImageLike | Sequence[ImageLike]) -> VideoEvaluation:
