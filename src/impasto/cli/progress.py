@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from impasto.cli.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import RenderableType
+    from rich.progress import ProgressColumn
 
     from impasto.engines.base import RunPlan
     from impasto.progress import CancelToken, OnProgress, Progress
+
+    OnCount = Callable[["Count"], None]
 
 
 @contextmanager
@@ -52,16 +55,7 @@ def _lines() -> OnProgress:
 def _bar(token: CancelToken, above: RenderableType | None) -> Iterator[OnProgress]:
     """A bar that disappears when the run ends, with what is above it."""
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("[dim]{task.fields[numbers]}[/dim]"),
-    )
 
     class Display(Bar):
         def get_renderables(self) -> Iterator[RenderableType]:
@@ -71,7 +65,7 @@ def _bar(token: CancelToken, above: RenderableType | None) -> Iterator[OnProgres
 
     # Rich draws everything anew each time; a picture is too much for ten times a second.
     often = 10 if above is None else 2
-    with Display(*columns, console=Console(stderr=True), transient=True, refresh_per_second=often) as bar:
+    with Display(*_columns(), console=Console(stderr=True), transient=True, refresh_per_second=often) as bar:
         task = bar.add_task("preparing", total=None, numbers="")
 
         def show(progress: Progress) -> None:
@@ -82,6 +76,47 @@ def _bar(token: CancelToken, above: RenderableType | None) -> Iterator[OnProgres
                 description="stopping" if token.stopped else _where(progress),
                 numbers=f"{_loss(progress, after='  ')}{duration(progress.eta_s)} left",
             )
+
+        yield show
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    """What a bar consists of."""
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    numbers = TextColumn("[dim]{task.fields[numbers]}[/dim]")
+    return SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), numbers
+
+
+class Count(NamedTuple):
+    """Where a run stands that counts one thing: steps, or frames."""
+
+    done: int
+    total: int | None
+    where: str
+    """``step 5/4000``."""
+    numbers: str
+    """What stands behind it."""
+
+
+@contextmanager
+def counts_on_stderr(*, quiet: bool, token: CancelToken, due: Callable[[Count], bool]) -> Iterator[OnCount]:
+    """Give the function that shows a count: a bar on a terminal, a line where one is ``due`` elsewhere."""
+    if quiet:
+        yield lambda count: None  # noqa: ARG005
+        return
+    if not sys.stderr.isatty():
+        yield lambda count: say(f"{count.where}: {count.numbers}") if due(count) else None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(*_columns(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None, numbers="")
+
+        def show(count: Count) -> None:
+            where = "stopping" if token.stopped else count.where
+            bar.update(task, total=count.total, completed=count.done, description=where, numbers=count.numbers)
 
         yield show
 

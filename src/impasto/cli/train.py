@@ -1,8 +1,6 @@
 """``impasto train``: networks of engine fast for any style, or for one, from one's own pictures."""
 
 import signal
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +8,14 @@ import typer
 
 from impasto.cli.arguments import OUTPUT_PANEL, Json, Quiet
 from impasto.cli.options import given_settings, with_settings
-from impasto.cli.progress import duration
+from impasto.cli.progress import Count, counts_on_stderr, duration
 from impasto.cli.run import handle_signals
 from impasto.cli.terminal import print_json, printable, say, warnings_so_far
 from impasto.progress import Cancelled, CancelToken
 from impasto.settings import AnyStyleTraining, OneStyleTraining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from impasto.engines.fast.training.run import TrainedModel
     from impasto.progress import TrainingProgress
@@ -191,8 +189,8 @@ def _train(
     place = workdir or output.with_name(f"{output.name}.work")
     with handle_signals(token, keep=True, leftover=None) as signals:
         try:
-            with _display(quiet=quiet, token=token) as show:
-                model = work(show, token)
+            with counts_on_stderr(quiet=quiet, token=token, due=_is_due) as show:
+                model = work(lambda progress: show(_count(progress)), token)
         except Cancelled:
             say(f"cancelled; the same command goes on from {place}")
             raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
@@ -219,46 +217,12 @@ def _train(
         )
 
 
-@contextmanager
-def _display(*, quiet: bool, token: CancelToken) -> "Iterator[Show]":
-    """What shows a step: a bar on a terminal, a line now and then elsewhere."""
-    if quiet:
-        yield lambda progress: None  # noqa: ARG005
-        return
-    if not sys.stderr.isatty():
-
-        def line(progress: "TrainingProgress") -> None:
-            if progress.step % _LINE_STEPS == 0 or progress.step == progress.steps:
-                say(f"step {progress.step}/{progress.steps}: {_numbers(progress)}")
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("[dim]{task.fields[numbers]}[/dim]"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing", total=None, numbers="")
-
-        def show(progress: "TrainingProgress") -> None:
-            bar.update(
-                task,
-                total=progress.steps,
-                completed=progress.step,
-                description="stopping" if token.stopped else f"step {progress.step}/{progress.steps}",
-                numbers=_numbers(progress),
-            )
-
-        yield show
-
-
-def _numbers(progress: "TrainingProgress") -> str:
-    """Loss, speed and time left."""
+def _count(progress: "TrainingProgress") -> Count:
+    """The step, with loss, speed and time left."""
     loss = sum(progress.terms.values())
-    return f"loss {loss:.3f}  {progress.samples_per_s:.1f} pictures/s  {duration(progress.eta_s)} left"
+    numbers = f"loss {loss:.3f}  {progress.samples_per_s:.1f} pictures/s  {duration(progress.eta_s)} left"
+    return Count(progress.step, progress.steps, f"step {progress.step}/{progress.steps}", numbers)
+
+
+def _is_due(count: Count) -> bool:
+    return count.done % _LINE_STEPS == 0 or count.done == count.total

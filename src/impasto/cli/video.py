@@ -1,8 +1,7 @@
 """``impasto video``: the style of one picture, or of several, on every frame of a video."""
 
 import signal
-import sys
-from contextlib import contextmanager
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from impasto.cli.arguments import INPUT_PANEL, OUTPUT_PANEL, Json, Quiet
 from impasto.cli.inputs import refuse_overwriting
 from impasto.cli.options import given_settings, with_settings
-from impasto.cli.progress import duration
+from impasto.cli.progress import Count, counts_on_stderr, duration
 from impasto.cli.request import RegionFiles
 from impasto.cli.run import handle_signals
 from impasto.cli.terminal import print_json, printable, say, warnings_so_far
@@ -20,11 +19,7 @@ from impasto.progress import Cancelled, CancelToken
 from impasto.settings import ENGINES, VideoSettings, choose_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from impasto.progress import VideoProgress
-
-    Show = Callable[[VideoProgress], None]
 
 #: Seconds between two lines where stderr is no terminal.
 _LINE_S = 10.0
@@ -120,7 +115,7 @@ def video(
     token = CancelToken()
     with handle_signals(token, keep=True, leftover=None) as signals:
         try:
-            with _display(quiet=quiet, token=token) as show:
+            with counts_on_stderr(quiet=quiet, token=token, due=_EverySoOften()) as show:
                 from impasto import api
 
                 api.reuse_memory()
@@ -132,7 +127,7 @@ def video(
                     regions=regions,
                     engine=name,
                     workdir=workdir,
-                    on_progress=show,
+                    on_progress=lambda progress: show(_count(progress)),
                     cancel=token,
                     **given,
                 )
@@ -188,49 +183,22 @@ def _region(text: str) -> tuple[Path, Path]:
     return files.mask, files.style
 
 
-@contextmanager
-def _display(*, quiet: bool, token: CancelToken) -> "Iterator[Show]":
-    """What shows a frame: a bar on a terminal, a line now and then elsewhere."""
-    if quiet:
-        yield lambda progress: None  # noqa: ARG005
-        return
-    if not sys.stderr.isatty():
-        last = -_LINE_S
-
-        def line(progress: "VideoProgress") -> None:
-            nonlocal last
-            if progress.elapsed_s - last >= _LINE_S:
-                last = progress.elapsed_s
-                say(f"frame {progress.frame}{f'/{progress.frames}' if progress.frames else ''}: {_numbers(progress)}")
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("[dim]{task.fields[numbers]}[/dim]"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing", total=None, numbers="")
-
-        def show(progress: "VideoProgress") -> None:
-            bar.update(
-                task,
-                total=progress.frames,
-                completed=progress.frame,
-                description="stopping" if token.stopped else f"frame {progress.frame}",
-                numbers=_numbers(progress),
-            )
-
-        yield show
-
-
-def _numbers(progress: "VideoProgress") -> str:
-    """Speed and time left."""
+def _count(progress: "VideoProgress") -> Count:
+    """The frame, with speed and time left."""
     left = "" if progress.eta_s is None else f"  {duration(progress.eta_s)} left"
-    return f"{progress.fps:.1f} fps{left}"
+    where = f"frame {progress.frame}{f'/{progress.frames}' if progress.frames else ''}"
+    return Count(progress.frame, progress.frames, where, f"{progress.fps:.1f} fps{left}")
+
+
+class _EverySoOften:
+    """Whether it is time for another line."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __call__(self, _: Count) -> bool:
+        now = time.monotonic()
+        if now < self._next_s:
+            return False
+        self._next_s = now + _LINE_S
+        return True
