@@ -25,7 +25,7 @@ from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import Picture
 from impasto.progress import CancelToken, OnProgress
 from impasto.recipe import Recipe, Scale, Weights
-from impasto.settings import OptimizeSettings
+from impasto.settings import FAST, STARTS, OptimizeSettings
 from impasto.vgg import Precision, choose_precision, load_network
 from impasto.vgg.layers import up_to
 from impasto.vgg.precision import free_memory_mb
@@ -92,8 +92,12 @@ class OptimizeEngine:
     ) -> OptimizeFrames:
         """See :meth:`impasto.engines.base.Engine.frames`."""
         settings, plan, precision = _decided(content, styles, options, regions, None)
-        with torch.inference_mode(False):
-            job = _job(content, styles, settings, regions, None, plan, precision, fixed_plan=False)
+        if settings.init not in STARTS or settings.init == FAST:
+            raise SettingsError(
+                f"init {settings.init} is the start of a single picture; give content, noise or style for a video"
+            )
+        with torch.inference_mode(False):  # without the regions: where they are is said with every frame
+            job = _job(content, styles, settings, (), None, plan, precision, fixed_plan=False)
         return OptimizeFrames(job, styles, regions, _recipe(job, styles, regions))
 
 

@@ -3,7 +3,9 @@
 Source: Ruder, Dosovitskiy, Brox, "Artistic Style Transfer for Videos", GCPR 2016: the start (section 5.1) and the
 temporal loss (eq. 6), also on frames longer ago (eq. 8; whoever calls makes their weights exclude each other).
 
-Departure: what could not be seen before starts from the photo in the style's colours, not from what lies there.
+Departures: what could not be seen before starts from the photo in the style's colours, not from what lies there; and
+what could be seen starts from some of both. Errors of the motion add up from frame to frame, and the content's loss is
+too weak to bring back a face that has turned; the photo in the start is what does.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
+from impasto.engines.coloring import Coloring
 from impasto.engines.evidence import shares_of
+from impasto.engines.frames import Held
 from impasto.engines.optimize.initial import recolor
 from impasto.engines.optimize.run import Job, Run
 from impasto.engines.parts import Part, Source, source_of
@@ -26,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from impasto.engines.base import Region
-    from impasto.engines.frames import Held
 
 #: Of the steps at the last scale, those of a frame that starts from the one before: it is nearly there.
 FOLLOWING: Final = 0.5
+#: Of the start, the share of the frame before; the rest is the photo in the style's colours. With less of it what
+#: stands still flickers, with more of it what moves lags behind.
+CARRIED: Final = 0.7
 
 
 class OptimizeFrames:
@@ -70,8 +76,8 @@ class OptimizeFrames:
             if held and self._job.plan[-1].steps:
                 final = self._job.plan[-1]
                 following = replace(final, steps=max(1, round(FOLLOWING * final.steps)))
-                init = Picture(self._start(frame, parts, held[0])[0], name="the frame before")
-                job = replace(job, plan=(following,), init=init, held=tuple(held))
+                start, targets = self._start(frame, parts, held)
+                job = replace(job, plan=(following,), init=Picture(start[0], name="the frame before"), held=targets)
             return Run(job, self.recipe, None, None, None, CancelToken()).stylization().picture.pixels[None]
 
     def reset(self) -> None:
@@ -84,12 +90,21 @@ class OptimizeFrames:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Nothing to go on from."""
 
-    def _start(self, frame: Tensor, parts: Sequence[Part], before: Held) -> Tensor:
-        """The frame before where it shows the same, elsewhere the photo in the style's colours."""
-        photo = resize(frame, self.height, self.width)
-        sized = [part.resized(self.height, self.width, max(self.height, self.width), 1) for part in parts]
-        fresh = recolor(photo, sized, self._job.settings.strength)
-        return torch.lerp(fresh, before.pixels, before.weight)
+    def _start(self, frame: Tensor, parts: Sequence[Part], held: Sequence[Held]) -> tuple[Tensor, tuple[Held, ...]]:
+        """Where the run begins, and what it is held to, both in the colours that it paints in."""
+        settings = self._job.settings
+        coloring = Coloring(self._job.content, frame, settings)
+        longer = max(self.height, self.width)
+        sized = [part.resized(self.height, self.width, longer, 1) for part in coloring.styles(parts)]
+        # Earlier frames are finished, but a run whose picture is recoloured at its end paints in the style's colours.
+        recolored = settings.color in ("linear", "histogram", "palette") and settings.color_when == "after"
+
+        def as_painted(pixels: Tensor) -> Tensor:
+            return recolor(pixels, sized, settings.strength) if recolored else coloring.seen(pixels)
+
+        targets = tuple(Held(as_painted(each.pixels), each.weight) for each in held)
+        fresh = recolor(coloring.seen(resize(frame, self.height, self.width)), sized, settings.strength)
+        return torch.lerp(fresh, targets[0].pixels, CARRIED * targets[0].weight), targets
 
     def _parts(
         self, frame: Tensor, shares: Sequence[float], masks: Sequence[Tensor]
