@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -95,3 +96,13 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+def scenery(seed: int = 0, height: int = 240, width: int = 480) -> NDArray[np.uint8]:
+    """A still scene with detail at all sizes, so that its motion can be seen: ``(height, width, 3)``."""
+    chance = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for size in (4, 8, 16, 32, 64):
+        coarse = chance.uniform(0, 1, (-(-height // size) + 1, -(-width // size) + 1, 3)).astype(np.float32)
+        total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(total * 51, 0, 255).astype(np.uint8)

@@ -1,0 +1,99 @@
+"""What a frame can hold on to: earlier ones of its shot, each for what no later one shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from tests.unit.video.conftest import scenery
+
+from impasto.engines.frames import Held
+from impasto.video.flow import Motion
+from impasto.video.following import Followed, Past, follow, steadied
+from impasto.video.reading import Frame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HEIGHT, WIDTH = 64, 96
+
+
+def frame(index: int, pixels: NDArray[np.uint8]) -> Frame:
+    return Frame(index=index, pts=index, pixels=pixels, alpha=None)
+
+
+def shots() -> list[Frame]:
+    """Three frames of one shot, then three of another."""
+    first = scenery(0)[:HEIGHT]
+    second = 255 - scenery(3)[:HEIGHT] // 2
+    parts = [np.ascontiguousarray(shot[:, at * 2 : at * 2 + WIDTH]) for shot in (first, second) for at in range(3)]
+    return [frame(index, pixels) for index, pixels in enumerate(parts)]
+
+
+def test_motions_are_those_since_frames_of_the_same_shot() -> None:
+    found = [sorted(each.motions) for each in follow(shots(), [], (1, 2))]
+    assert found == [[], [1], [1, 2], [], [1], [1, 2]]
+
+
+def test_motion_goes_on_from_frames_of_the_run_before() -> None:
+    frames = shots()[:3]
+    resumed = list(follow(frames[2:], [one.pixels for one in frames[:2]], (1, 2)))
+    whole = list(follow(frames, [], (1, 2)))[2:]
+    assert sorted(resumed[0].motions) == [1, 2]
+    for gap in (1, 2):
+        np.testing.assert_array_equal(resumed[0].motions[gap].backward, whole[0].motions[gap].backward)
+
+
+def test_without_gaps_no_motion_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.video.following.Follower.motion", None)
+    assert [each.motions for each in follow(shots(), [], ())] == [{}] * 6
+
+
+def still(weight: NDArray[np.float32]) -> Motion:
+    return Motion(np.zeros((*weight.shape, 2), np.float32), weight)
+
+
+def past_of(*values: float) -> Past:
+    """That remembers frames painted in one grey each, the last one last."""
+    past = Past((1, 2))
+    everywhere = still(np.ones((HEIGHT, WIDTH), np.float32))
+    for index, value in enumerate(values):
+        known = Followed(frame(index, shots()[0].pixels), {1: everywhere} if index else {})
+        past.keep(known, torch.full((1, 3, HEIGHT, WIDTH), value))
+    return past
+
+
+def test_older_frame_counts_where_the_last_one_shows_nothing() -> None:
+    left = np.zeros((HEIGHT, WIDTH), np.float32)
+    left[:, : WIDTH // 2] = 1
+    near, far = past_of(0.2, 0.8).held({1: still(left), 2: still(np.ones_like(left))})
+    assert float(near.pixels.mean()) == pytest.approx(0.8, abs=1e-5)
+    assert float(far.pixels.mean()) == pytest.approx(0.2, abs=1e-5)
+    assert torch.equal(near.weight[0, 0], torch.from_numpy(left))
+    assert torch.equal(far.weight[0, 0], torch.from_numpy(1 - left))
+
+
+def test_cut_forgets_what_was_painted() -> None:
+    past = past_of(0.2, 0.8)
+    past.keep(Followed(frame(2, shots()[3].pixels), {}), torch.zeros(1, 3, HEIGHT, WIDTH))
+    assert len(past.outputs) == len(past.inputs) == 1
+
+
+def test_state_is_all_that_is_remembered() -> None:
+    past, other = past_of(0.2, 0.8), Past((1, 2))
+    other.restore(past.state())
+    for mine, its in ((past.inputs, other.inputs), (past.outputs, other.outputs)):
+        for one, two in zip(mine, its, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_smooth_blends_where_the_frame_before_shows_the_same() -> None:
+    weight = torch.zeros(1, 1, 4, 4)
+    weight[..., :2] = 1
+    painted, before = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    blended = steadied(painted, [Held(before, weight)], 0.75)
+    assert torch.equal(blended[..., :2], torch.full((1, 3, 4, 2), 0.25))
+    assert torch.equal(blended[..., 2:], painted[..., 2:])
+    assert steadied(painted, [], 0.75) is painted
