@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from impasto.video.joining import join
 from impasto.video.masks import MovingMask, StillMask
 from impasto.video.metrics import VideoEvaluation, evaluate_frames
 from impasto.video.reading import FrameReader
-from impasto.video.run import VideoRun
+from impasto.video.run import Painted, VideoRun
 from impasto.video.stream import LiveFrame, LiveStream, paint_live
 from impasto.video.writing import choose_encoding
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from impasto.recipe import Recipe
     from impasto.video.footage import Footage
     from impasto.video.masks import Mask
-    from impasto.video.run import Painted
     from impasto.video.writing import Encoding
 
     OnVideoProgress = Callable[[VideoProgress], None]
@@ -119,22 +119,42 @@ def stylize_video(
     recipe = _recipe(painter, about)
     identity = {"recipe": recipe.model_dump(mode="json"), "times": times, "version": version("impasto")}
     identity["masks"] = [[str(mask), Path(mask).stat().st_size] for mask, _ in regions]
-    with open_workdir(place, identity) as folder:
+    if about.passes > 1 and (not painter.long_term or about.smooth == 0):
+        raise SettingsError(
+            "passes=2 makes frames agree with those after them, which engine fast and smooth=0 do not; "
+            "give --engine optimize, or leave passes at 1"
+        )
+    token = cancel or CancelToken()
+    with open_workdir(place, identity) as folder, ExitStack() as stack:
         assert folder is not None  # noqa: S101 — a place was given
-        run = VideoRun(footage, painter, encoding, about, shares=shares, masks=masks, folder=place, workdir=folder)
-        try:
-            run(on_progress, cancel or CancelToken())
-        except ImpastoError as error:
-            raise _with_what_is_there(error, run.done, target, footage, encoding, about, recipe) from error
-        if not run.done.segments:
+        before: list[Path] = []
+        done = Painted()
+        for number in range(about.passes):
+            last = number == about.passes - 1
+            here, kept = place, folder
+            if not last:
+                here = place / f"pass-{number + 1}"
+                kept = stack.enter_context(open_workdir(here, identity)) or folder
+            run = VideoRun(
+                footage, painter, encoding, about, shares=shares, masks=masks, folder=here, workdir=kept, before=before
+            )
+            try:
+                run(_in_pass(on_progress, number, about.passes), token)
+            except ImpastoError as error:
+                raise _with_what_is_there(error, run.done, target, footage, encoding, about, recipe) from error
+            if run.done.segments:
+                done, before = run.done, run.done.segments
+            if not run.done.complete:
+                break
+        finished = last and run.done.complete
+        if not done.segments:
             raise InputError(
                 f"{footage.name} has no frame from {about.start:g} s on; give an earlier start"
                 if not cancel or not cancel.stopped
                 else "the run was ended before its first frame; nothing was written"
             )
-        notes = _joined(run.done, target, footage, encoding, about, recipe)
-        done = run.done
-    if done.complete:
+        notes = _joined(done, target, footage, encoding, about, recipe)
+    if finished:
         shutil.rmtree(place, ignore_errors=True)
     return StylizedVideo(
         output=target,
@@ -146,7 +166,7 @@ def stylize_video(
         seconds=done.seconds,
         notes=(*notes, *_what_was_odd(footage, done)),
         recipe=recipe,
-        stopped_early=not done.complete,
+        stopped_early=not finished,
     )
 
 
@@ -227,6 +247,22 @@ def shares_at(times: Sequence[float], seconds: float) -> list[float]:
         way = (seconds - times[later - 1]) / (times[later] - times[later - 1])
         shares[later - 1], shares[later] = 1 - way, way
     return shares
+
+
+def _in_pass(on_progress: OnVideoProgress | None, number: int, passes: int) -> OnVideoProgress | None:
+    """Tells of a pass over the frames, from 0, as a part of all passes."""
+    if on_progress is None or passes == 1:
+        return on_progress
+
+    def tell(progress: VideoProgress) -> None:
+        if progress.frames is None:
+            on_progress(progress)
+            return
+        behind, left = number * progress.frames, (passes - 1 - number) * progress.frames
+        eta_s = None if progress.eta_s is None else progress.eta_s + left / progress.fps
+        on_progress(replace(progress, frame=behind + progress.frame, frames=passes * progress.frames, eta_s=eta_s))
+
+    return tell
 
 
 def _split(engine: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], VideoSettings]:

@@ -50,6 +50,7 @@ PANELS: Final = {
     "dtype": "Machine",
     "vgg_weights": "Machine",
     "smooth": "Video",
+    "passes": "Video",
     "start": "Video",
     "end": "Video",
     "rate": "Video",

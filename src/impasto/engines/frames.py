@@ -39,6 +39,7 @@ class FramePainter(Protocol):
         shares: Sequence[float] | None = None,
         masks: Sequence[Tensor] = (),
         held: Sequence[Held] = (),
+        start: Tensor | None = None,
     ) -> Tensor:
         """One frame.
 
@@ -46,7 +47,8 @@ class FramePainter(Protocol):
             frame: ``(1, 3, h, w)`` in [0, 1], at any size.
             shares: of the styles at this time; None: those of the settings.
             masks: ``(1, 1, h, w)`` in [0, 1], one for each region, in their order.
-            held: earlier frames to agree with, the one before first; none at the beginning and behind a cut.
+            held: other frames to agree with, the one before first; none at the beginning and behind a cut.
+            start: what an earlier pass painted of it, ``(1, 3, height, width)``; for painters with ``long_term``.
 
         Returns:
             ``(1, 3, height, width)`` float32 in [0, 1] on the CPU.

@@ -18,6 +18,9 @@ class VideoSettings(Settings):
         le=1,
         description="how steady: 0 paints every frame by itself, towards 1 what has not changed keeps its strokes",
     )
+    passes: int = Field(
+        1, ge=1, le=2, description="2 paints all frames once more, so that they agree with those after them (optimize)"
+    )
     start: float = Field(0.0, ge=0, allow_inf_nan=False, description="seconds of the video to leave out at its start")
     end: float | None = Field(None, gt=0, allow_inf_nan=False, description="second at which to end; by default its own")
     rate: float = Field(25.0, gt=0, le=1000, allow_inf_nan=False, description="frames a second of a folder of pictures")

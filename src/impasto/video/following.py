@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 
 from impasto.engines.frames import Held
@@ -14,7 +15,6 @@ from impasto.video.flow import Follower, Motion
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -27,6 +27,17 @@ class Followed(NamedTuple):
     frame: Frame
     motions: dict[int, Motion]
     """By how many frames ago, 1 first; empty at the beginning and behind a cut."""
+    earlier: EarlierPass | None = None
+    """What an earlier pass painted, where there was one."""
+
+
+class EarlierPass(NamedTuple):
+    """What an earlier pass over the video painted of a frame, and of the one after it."""
+
+    own: NDArray[np.uint8]
+    """``(h, w, 3)`` RGB."""
+    after: tuple[Motion, NDArray[np.uint8]] | None
+    """The motion since the frame after this one, and that as it was painted; None at the end of a shot."""
 
 
 class Past:
@@ -49,12 +60,18 @@ class Past:
         self.inputs.append(followed.frame.pixels)
         self.outputs.append(output[0].permute(1, 2, 0).contiguous().numpy())
 
-    def held(self, motions: dict[int, Motion]) -> list[Held]:
-        """Earlier frames where their things are now, each for what no later one shows (Ruder et al. 2016, eq. 8)."""
+    def held(self, followed: Followed) -> list[Held]:
+        """Other frames where their things are now, each for what none before it shows (Ruder et al. 2016, eq. 8).
+
+        The frame before comes first; that after it, as an earlier pass painted it, comes last.
+        """
         found: list[Held] = []
         shown: Tensor | None = None
-        for gap, motion in motions.items():
-            output = self.outputs[-gap]
+        others = [(motion, self.outputs[-gap]) for gap, motion in followed.motions.items()]
+        if followed.earlier is not None and followed.earlier.after is not None:
+            motion, painted = followed.earlier.after
+            others.append((motion, painted.astype(np.float32) / np.float32(255)))
+        for motion, output in others:
             pixels, weight = motion.warp(output)
             ours = torch.from_numpy(weight)[None, None]
             if shown is not None:
@@ -98,6 +115,25 @@ def follow(frames: Iterable[Frame], past: Sequence[NDArray[np.uint8]], gaps: Seq
                 motions = {g: last if g == 1 else follower.motion(before[-g], frame.pixels) for g in there}
         before.append(frame.pixels)
         yield Followed(frame, motions)
+
+
+def revise(frames: Iterable[Followed], painted: Iterable[NDArray[np.uint8]]) -> Iterator[Followed]:
+    """Every frame with what an earlier pass painted of it and of the one after it; one frame is waited for.
+
+    Args:
+        frames: of one video, in their order.
+        painted: the same frames, ``(h, w, 3)`` RGB each.
+    """
+    follower = Follower()
+    waiting: tuple[Followed, NDArray[np.uint8]] | None = None
+    for followed, own in zip(frames, painted, strict=True):
+        if waiting is not None:
+            before, its = waiting
+            after = (follower.motion(followed.frame.pixels, before.frame.pixels), own) if followed.motions else None
+            yield before._replace(earlier=EarlierPass(its, after))
+        waiting = followed, own
+    if waiting is not None:
+        yield waiting[0]._replace(earlier=EarlierPass(waiting[1], None))
 
 
 def steadied(painted: Tensor, held: Sequence[Held], smooth: float) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -16,7 +17,8 @@ import torch
 from impasto.engines.checkpoint import Checkpoint
 from impasto.images import resize
 from impasto.progress import VideoProgress
-from impasto.video.following import Past, follow, steadied
+from impasto.video.following import Past, follow, revise, steadied
+from impasto.video.footage import probe
 from impasto.video.pipeline import Behind, ahead
 from impasto.video.reading import FrameReader
 from impasto.video.writing import SegmentWriter
@@ -77,6 +79,7 @@ class VideoRun:
         masks: of the regions, in their order.
         folder: of the segments.
         workdir: of the state.
+        before: what an earlier pass painted, in files in their order.
     """
 
     def __init__(
@@ -90,11 +93,12 @@ class VideoRun:
         masks: Sequence[Mask],
         folder: Path,
         workdir: Workdir,
+        before: Sequence[Path] = (),
     ) -> None:
         self._footage, self._painter, self._encoding, self._settings = footage, painter, encoding, settings
         self._shares, self._masks, self._folder, self._workdir = shares, masks, folder, workdir
         self._gaps = () if settings.smooth == 0 else _LONG_TERM if painter.long_term else (1,)
-        self._past = Past(self._gaps)
+        self._before, self._past = before, Past(self._gaps)
         self.done = Painted()
 
     def __call__(self, on_progress: OnVideoProgress | None, cancel: CancelToken) -> None:
@@ -115,7 +119,10 @@ class VideoRun:
                 FrameReader(self._footage, settings.start, settings.end, after_pts=after, strict=settings.strict)
             )
             earlier = self.done.damaged
-            frames = ahead(follow(iter(reader), list(self._past.inputs), self._gaps))
+            followed = follow(iter(reader), list(self._past.inputs), self._gaps)
+            if self._before:
+                followed = revise(followed, islice(_pictures(self._before), self.done.frames, None))
+            frames = ahead(followed)
             stack.enter_context(closing(frames))
             while not self.done.complete and not cancel.stopped:
                 self._segment(frames, began - before, on_progress, cancel)
@@ -158,13 +165,14 @@ class VideoRun:
     def _painted(self, followed: Followed) -> Tensor:
         """One frame ``(1, 3, h, w)``, agreeing with the ones before as far as it may."""
         frame, seconds = followed.frame, float(followed.frame.pts * self._footage.time_base)
-        held = self._past.held(followed.motions)
-        pixels = torch.from_numpy(frame.pixels).permute(2, 0, 1)[None].float() / 255
+        held, earlier = self._past.held(followed), followed.earlier
+        pixels = _pixels(frame.pixels)
         output = self._painter.paint(
             pixels,
             shares=None if self._shares is None else self._shares(seconds),
             masks=[mask.at(seconds) for mask in self._masks],
             held=held,
+            start=None if earlier is None else _pixels(earlier.own),
         )
         if not self._painter.long_term:
             output = steadied(output, held, self._settings.smooth)
@@ -214,3 +222,16 @@ class VideoRun:
         state = {name: tensor for name, tensor in tensors.items() if name.startswith("painter.")}
         self._painter.restore({name.removeprefix("painter."): tensor for name, tensor in state.items()})
         self._past.restore({name: tensor for name, tensor in tensors.items() if name not in state})
+
+
+def _pixels(frame: NDArray[np.uint8]) -> Tensor:
+    """``(1, 3, h, w)`` in [0, 1]."""
+    return torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
+
+
+def _pictures(segments: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    """All frames of some files, ``(h, w, 3)`` RGB."""
+    for path in segments:
+        with FrameReader(probe(path)) as reader:
+            for frame in reader:
+                yield frame.pixels

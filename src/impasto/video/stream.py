@@ -145,7 +145,7 @@ def paint_live(
             motion = follower.motion(past.inputs[-1], pixels)
             motions = {} if is_cut(past.inputs[-1], pixels, motion) else {1: motion}
         followed = Followed(Frame(number, number, pixels, None), motions)
-        held = past.held(motions)
+        held = past.held(followed)
         output = steadied(painter.paint(tensor[None], held=held), held, smooth)
         past.keep(followed, output)
         now = time.monotonic()

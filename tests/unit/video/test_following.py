@@ -11,7 +11,7 @@ from tests.unit.video.conftest import scenery
 
 from impasto.engines.frames import Held
 from impasto.video.flow import Motion
-from impasto.video.following import Followed, Past, follow, steadied
+from impasto.video.following import EarlierPass, Followed, Past, follow, revise, steadied
 from impasto.video.reading import Frame
 
 if TYPE_CHECKING:
@@ -68,11 +68,34 @@ def past_of(*values: float) -> Past:
 def test_older_frame_counts_where_the_last_one_shows_nothing() -> None:
     left = np.zeros((HEIGHT, WIDTH), np.float32)
     left[:, : WIDTH // 2] = 1
-    near, far = past_of(0.2, 0.8).held({1: still(left), 2: still(np.ones_like(left))})
+    near, far = past_of(0.2, 0.8).held(Followed(shots()[2], {1: still(left), 2: still(np.ones_like(left))}))
     assert float(near.pixels.mean()) == pytest.approx(0.8, abs=1e-5)
     assert float(far.pixels.mean()) == pytest.approx(0.2, abs=1e-5)
     assert torch.equal(near.weight[0, 0], torch.from_numpy(left))
     assert torch.equal(far.weight[0, 0], torch.from_numpy(1 - left))
+
+
+def test_frame_after_counts_where_no_frame_before_shows_the_place() -> None:
+    left = np.zeros((HEIGHT, WIDTH), np.float32)
+    left[:, : WIDTH // 2] = 1
+    later = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    earlier = EarlierPass(later, (still(np.ones_like(left)), later))
+    near, after = past_of(0.2, 0.8).held(Followed(shots()[2], {1: still(left)}, earlier))
+    assert torch.equal(near.weight[0, 0], torch.from_numpy(left))
+    assert torch.equal(after.weight[0, 0], torch.from_numpy(1 - left))
+    assert torch.equal(after.pixels, torch.ones(1, 3, HEIGHT, WIDTH))
+
+
+def test_second_pass_sees_the_frame_after_within_its_shot() -> None:
+    painted = [np.full((4, 4, 3), index, np.uint8) for index in range(6)]
+    found = list(revise(follow(shots(), [], (1,)), painted))
+    earlier = [each.earlier for each in found]
+    assert [each and int(each.own[0, 0, 0]) for each in earlier] == [0, 1, 2, 3, 4, 5]
+    after = [each.after and int(each.after[1][0, 0, 0]) for each in earlier if each]
+    assert after == [1, 2, None, 4, 5, None]
+    motion = earlier[0] and earlier[0].after and earlier[0].after[0]
+    assert motion
+    assert np.median(motion.backward[16:-16, 16:-16, 0]) == pytest.approx(-2, abs=0.3)  # the camera went right
 
 
 def test_cut_forgets_what_was_painted() -> None:

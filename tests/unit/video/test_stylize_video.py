@@ -179,6 +179,57 @@ def test_optimize_paints_videos_too(clip: Callable[..., Path], styles: list[Path
     assert read(done.output)[2][..., 2].mean() > read(done.output)[2][..., 0].mean()
 
 
+QUICK = {"steps": 2, "scales": (48, 64)}
+
+
+def test_second_pass_paints_every_frame_again(
+    clip: Callable[..., Path], styles: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, seen = clip(times=range(0, 240, 40)), []
+    painted = [
+        impasto.stylize_video(
+            source,
+            styles[0],
+            tmp_path / f"{passes}.mkv",
+            engine="optimize",
+            codec="ffv1",
+            passes=passes,
+            on_progress=lambda progress: seen.append((progress.frame, progress.frames)),
+            **QUICK,
+        )
+        for passes in (1, 2)
+    ]
+    assert [done.frames for done in painted] == [6, 6]
+    assert seen[6:] == [(frame, 12) for frame in range(1, 13)]
+    once, twice = (read(done.output) for done in painted)
+    assert any((a != b).any() for a, b in zip(once, twice, strict=True))
+    assert times(painted[1].output) == times(source)
+    # Ended in its second pass, it goes on there, to the same frames.
+    monkeypatch.setattr(video_run, "_SEGMENT_S", 0.0)
+    token = CancelToken()
+
+    def stop(progress: VideoProgress) -> None:
+        if progress.frame == 9:
+            token.stop()
+
+    options: dict[str, Any] = {"engine": "optimize", "codec": "ffv1", "passes": 2, **QUICK}
+    first = impasto.stylize_video(source, styles[0], tmp_path / "again.mkv", on_progress=stop, cancel=token, **options)
+    assert (first.stopped_early, first.frames) == (True, 3)
+    rest = impasto.stylize_video(source, styles[0], tmp_path / "again.mkv", **options)
+    assert (rest.stopped_early, rest.frames) == (False, 6)
+    assert all((a == b).all() for a, b in zip(read(rest.output), twice, strict=True))
+    assert not (tmp_path / "again.mkv.work").exists()
+
+
+@pytest.mark.parametrize("options", [{"engine": "fast"}, {"engine": "optimize", "smooth": 0}], ids=str)
+def test_second_pass_is_refused_where_it_would_change_nothing(
+    clip: Callable[..., Path], styles: list[Path], tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(SettingsError, match="passes=2"):
+        impasto.stylize_video(clip(), styles[0], tmp_path / "out.mp4", passes=2, **options)
+    assert not (tmp_path / "out.mp4.work").exists()
+
+
 def test_damaged_frame_is_counted_or_ends_the_run(styles: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()

@@ -94,6 +94,7 @@ class FastFrames:
         shares: Sequence[float] | None = None,
         masks: Sequence[Tensor] = (),
         held: Sequence[Held] = (),
+        start: Tensor | None = None,  # noqa: ARG002 — one pass is all
     ) -> Tensor:
         """See :meth:`impasto.engines.frames.FramePainter.paint`; a frame with nothing to hold on to stands alone."""
         photo = resize(frame, self.height, self.width)

@@ -67,17 +67,18 @@ class OptimizeFrames:
         shares: Sequence[float] | None = None,
         masks: Sequence[Tensor] = (),
         held: Sequence[Held] = (),
+        start: Tensor | None = None,
     ) -> Tensor:
         """See :meth:`impasto.engines.frames.FramePainter.paint`; a frame with nothing to hold on to stands alone."""
         with torch.inference_mode(False), torch.enable_grad():
             content = replace(self._job.content, pixels=frame[0].clone(), alpha=None)
             parts, free = self._parts(frame, shares or self._shares, masks)
             job = replace(self._job, content=content, parts=parts, free=free)
-            if held and self._job.plan[-1].steps:
+            if (held or start is not None) and self._job.plan[-1].steps:
                 final = self._job.plan[-1]
                 following = replace(final, steps=max(1, round(FOLLOWING * final.steps)))
-                start, targets = self._start(frame, parts, held)
-                job = replace(job, plan=(following,), init=Picture(start[0], name="the frame before"), held=targets)
+                first, targets = self._start(frame, parts, held, start)
+                job = replace(job, plan=(following,), init=Picture(first[0], name="the frame before"), held=targets)
             return Run(job, self.recipe, None, None, None, CancelToken()).stylization().picture.pixels[None]
 
     def reset(self) -> None:
@@ -90,7 +91,9 @@ class OptimizeFrames:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Nothing to go on from."""
 
-    def _start(self, frame: Tensor, parts: Sequence[Part], held: Sequence[Held]) -> tuple[Tensor, tuple[Held, ...]]:
+    def _start(
+        self, frame: Tensor, parts: Sequence[Part], held: Sequence[Held], painted: Tensor | None
+    ) -> tuple[Tensor, tuple[Held, ...]]:
         """Where the run begins, and what it is held to, both in the colours that it paints in."""
         settings = self._job.settings
         coloring = Coloring(self._job.content, frame, settings)
@@ -103,7 +106,12 @@ class OptimizeFrames:
             return recolor(pixels, sized, settings.strength) if recolored else coloring.seen(pixels)
 
         targets = tuple(Held(as_painted(each.pixels), each.weight) for each in held)
-        fresh = recolor(coloring.seen(resize(frame, self.height, self.width)), sized, settings.strength)
+        if painted is None:
+            fresh = recolor(coloring.seen(resize(frame, self.height, self.width)), sized, settings.strength)
+        else:
+            fresh = as_painted(painted)
+        if not targets:
+            return fresh, ()
         return torch.lerp(fresh, targets[0].pixels, CARRIED * targets[0].weight), targets
 
     def _parts(

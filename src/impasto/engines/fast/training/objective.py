@@ -41,6 +41,10 @@ _STATISTICS: Final = 1.2
 _COVARIANCE: Final = 1.6
 #: Colours stay between black and white.
 _RANGE: Final = 10.0
+#: No lattice of every second pixel: the output is unfolded from 2×2 pixels a place, which nothing else keeps alike.
+_LATTICE: Final = 3000.0
+#: Folded pixels over which a lattice is looked for: strokes are not that regular for so long.
+_LATTICE_PX: Final = 8
 
 
 #: What the loss network found in a content: ``(c, h, w)`` of every content layer, instance-normalised.
@@ -110,6 +114,7 @@ class Objective:
             "covariance": style * _COVARIANCE * covariance,
             "tv": settings.tv_weight * rough,
             "range": _RANGE * (output - output.clamp(0, 1)).square().mean(),
+            "lattice": _LATTICE * lattice(output),
         }
 
     def _moments(self, pictures: Tensor) -> list[list[Moments]]:
@@ -118,6 +123,18 @@ class Objective:
         coarse = activations(self._net, F.avg_pool2d(pictures, 2), _COARSE)
         layers = [*fine.values(), *coarse.values()]
         return [[moments(layer[index : index + 1]) for layer in layers] for index in range(len(pictures))]
+
+
+def lattice(pictures: Tensor) -> Tensor:
+    """Mean squared amplitude of what goes up and down with every second pixel, over some places in a row.
+
+    Args:
+        pictures: ``(b, 3, h, w)``; both sides even, at least 16.
+    """
+    padded = F.pad(pictures, (1, 1, 1, 1), mode="reflect")
+    # What is left has no ramps, whose four pixels differ too.
+    sharp = pictures - F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2, stride=1)
+    return F.avg_pool2d(F.pixel_unshuffle(sharp, 2), _LATTICE_PX, stride=_LATTICE_PX // 2).square().mean()
 
 
 def _shapes(fine: Mapping[str, Tensor], coarse: Mapping[str, Tensor]) -> list[Tensor]:
