@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     ImageLike = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor | Picture
     #: Mask, style and, if only a part of the style shall give its look, the mask of that.
     RegionLike = Region | tuple[ImageLike, ImageLike] | tuple[ImageLike, ImageLike, ImageLike | None]
+
+#: Files whose recipe is a container's comment, by extension.
+_VIDEOS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
 
 
 def stylize(
@@ -210,13 +213,19 @@ def rerun(
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe kept inside a picture that impasto made.
+    """The recipe kept inside a picture or a video that impasto made.
 
     Raises:
-        UnreadableImageError: it is no picture.
+        MissingExtraError: it is a video, and PyAV is not installed.
+        UnreadableImageError: it is no picture and no video.
         InputError: there is no recipe in it.
     """
-    text = read_metadata(path)
+    if Path(path).suffix.lower() in _VIDEOS:
+        from impasto.video.footage import read_comment
+
+        text = read_comment(Path(path))
+    else:
+        text = read_metadata(path)
     if text is None:
         raise InputError(f"{path} holds no recipe; impasto writes one unless it is told --metadata none")
     return Recipe.from_json(text)

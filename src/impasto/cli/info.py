@@ -1,4 +1,4 @@
-"""``impasto info``: what a picture was made of, from the recipe inside it."""
+"""``impasto info``: what a picture or a video was made of, from the recipe inside it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def info(
-    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="a picture that impasto wrote")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", show_default=False, help="a picture or video that impasto wrote")
+    ],
     *,
     json: Annotated[bool, typer.Option("--json", help="write the recipe to stdout, as JSON")] = False,
 ) -> None:
-    """Show what a picture was made of: its inputs, settings, scales, losses and environment."""
+    """Show what a picture or a video was made of: its inputs, settings, scales, losses and environment."""
     from impasto import api
 
     recipe = api.read_recipe(file)

@@ -153,6 +153,16 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
+def read_comment(path: Path) -> str | None:
+    """What is kept in a container as its comment, which is the recipe of what impasto painted.
+
+    Raises:
+        UnreadableImageError: it is no video, or damaged from the start.
+    """
+    with opened(path) as container:
+        return next((text for name, text in container.metadata.items() if name.lower() == "comment"), None)
+
+
 def moving_pictures(container: InputContainer) -> VideoStream | None:
     """The first stream of pictures that is no cover of an album; None where there is none."""
     return next((one for one in container.streams.video if not one.disposition & Disposition.attached_pic), None)

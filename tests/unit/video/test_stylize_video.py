@@ -62,6 +62,9 @@ def test_every_frame_is_painted_at_its_own_time(
     with av.open(str(done.output)) as container:
         assert len(container.streams.audio) == 1
         assert Recipe.from_json(container.metadata["comment"]) == done.recipe
+    assert impasto.read_recipe(done.output) == done.recipe
+    with pytest.raises(InputError, match="holds no recipe"):
+        impasto.read_recipe(source)
     assert done.recipe.settings["smooth"] == smooth
     assert not (tmp_path / "out.mp4.work").exists()
 
