@@ -21,7 +21,7 @@ from impasto.video.footage import is_video, probe
 from impasto.video.joining import join
 from impasto.video.masks import MovingMask, StillMask
 from impasto.video.metrics import VideoEvaluation, evaluate_frames
-from impasto.video.reading import FrameReader
+from impasto.video.reading import FrameReader, as_tensor
 from impasto.video.run import Painted, VideoRun
 from impasto.video.stream import LiveFrame, LiveStream, paint_live
 from impasto.video.writing import choose_encoding
@@ -124,33 +124,38 @@ def stylize_video(
             "passes=2 makes frames agree with those after them, which engine fast and smooth=0 do not; "
             "give --engine optimize, or leave passes at 1"
         )
-    token = cancel or CancelToken()
-    with open_workdir(place, identity) as folder, ExitStack() as stack:
-        assert folder is not None  # noqa: S101 — a place was given
-        before: list[Path] = []
-        done = Painted()
-        for number in range(about.passes):
-            last = number == about.passes - 1
-            here, kept = place, folder
-            if not last:
-                here = place / f"pass-{number + 1}"
-                kept = stack.enter_context(open_workdir(here, identity)) or folder
+    token, done = cancel or CancelToken(), Painted()
+    folders = [*(place / f"pass-{number}" for number in range(1, about.passes)), place]
+    with ExitStack() as stack:
+        # The run's own folder is locked first: it is the one that another run would choose too.
+        workdirs = [stack.enter_context(open_workdir(here, identity)) for here in reversed(folders)]
+        finished = False
+        for number, (here, kept) in enumerate(zip(folders, reversed(workdirs), strict=True)):
+            assert kept is not None  # noqa: S101 — a place was given
             run = VideoRun(
-                footage, painter, encoding, about, shares=shares, masks=masks, folder=here, workdir=kept, before=before
+                footage,
+                painter,
+                encoding,
+                about,
+                shares=shares,
+                masks=masks,
+                folder=here,
+                workdir=kept,
+                before=done.segments,
             )
             try:
                 run(_in_pass(on_progress, number, about.passes), token)
             except ImpastoError as error:
-                raise _with_what_is_there(error, run.done, target, footage, encoding, about, recipe) from error
-            if run.done.segments:
-                done, before = run.done, run.done.segments
+                there = run.done if run.done.segments else done
+                raise _with_what_is_there(error, there, target, footage, encoding, about, recipe) from error
+            done = run.done if run.done.segments else done
+            finished = run.done.complete and here == place
             if not run.done.complete:
                 break
-        finished = last and run.done.complete
         if not done.segments:
             raise InputError(
                 f"{footage.name} has no frame from {about.start:g} s on; give an earlier start"
-                if not cancel or not cancel.stopped
+                if not token.stopped
                 else "the run was ended before its first frame; nothing was written"
             )
         notes = _joined(done, target, footage, encoding, about, recipe)
@@ -312,14 +317,11 @@ def _first_frame(footage: Footage, about: VideoSettings) -> Picture:
     Raises:
         InputError: there is none.
     """
-    import torch
-
     with FrameReader(footage, about.start, about.end, strict=about.strict) as reader:
         frame = next(iter(reader), None)
     if frame is None:
         raise InputError(f"{footage.name} has no frame from {about.start:g} s on; give an earlier start")
-    pixels = torch.from_numpy(frame.pixels).permute(2, 0, 1).float() / 255
-    return Picture(pixels, sha256=footage.sha256, name=footage.name)
+    return Picture(as_tensor(frame.pixels)[0], sha256=footage.sha256, name=footage.name)
 
 
 def _mask(mask: PathLike, first: Picture) -> Mask:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
 from impasto.engines.frames import Held
 from impasto.video.cuts import is_cut
 from impasto.video.flow import Follower, Motion
+from impasto.video.reading import as_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -70,7 +71,7 @@ class Past:
         others = [(motion, self.outputs[-gap]) for gap, motion in followed.motions.items()]
         if followed.earlier is not None and followed.earlier.after is not None:
             motion, painted = followed.earlier.after
-            others.append((motion, painted.astype(np.float32) / np.float32(255)))
+            others.append((motion, as_floats(painted)))
         for motion, output in others:
             pixels, weight = motion.warp(output)
             ours = torch.from_numpy(weight)[None, None]

@@ -56,9 +56,10 @@ class MovingMask:
     """
 
     def __init__(self, footage: Footage) -> None:
-        self._footage, self._reader = footage, FrameReader(footage)
+        self._footage = footage
 
     def __enter__(self) -> Self:
+        self._reader = FrameReader(self._footage)
         self._frames: Iterator[Frame] = iter(self._reader.__enter__())
         self._shown = self._next = next(self._frames)
         return self

@@ -23,7 +23,7 @@ from impasto.evaluation.metrics.style import style_gain
 from impasto.evaluation.view import ASPECT_TOLERANCE, View
 from impasto.images import fill_transparent
 from impasto.video.flow import Follower
-from impasto.video.reading import FrameReader
+from impasto.video.reading import FrameReader, as_floats, as_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,8 +128,8 @@ class _Steadiness:
             if len(self._past) >= gap:
                 before, source_before = self._past[-gap]
                 motion = self._follower.motion(source_before, theirs)
-                own = _error(motion.warp(_unit(before)), _unit(ours))
-                base = _error(motion.warp(_unit(source_before)), _unit(theirs))
+                own = _error(motion.warp(as_floats(before)), as_floats(ours))
+                base = _error(motion.warp(as_floats(source_before)), as_floats(theirs))
                 if own is not None and base is not None:
                     self._errors[gap].append((own, base))
         self._past.append((ours, theirs))
@@ -168,7 +168,7 @@ class _Judged:
 
     def add(self, painted: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:
         """One frame of both."""
-        output, content = (View(torch.from_numpy(one).permute(2, 0, 1)[None] / 255) for one in (painted, source))
+        output, content = (View(as_tensor(one)) for one in (painted, source))
         self._found["style_gain"].append(max(style_gain(output, content, style) for style in self._styles))
         self._found["edge_content"].append(edge_content(output, content, self._styles[0]))
         self._found["recognition"].append(recognition(output, content, self._styles[0]))
@@ -185,10 +185,6 @@ def _error(moved: tuple[NDArray[np.float32], NDArray[np.float32]], now: NDArray[
     if not counts.any():
         return None
     return float(np.square(pixels - now)[counts].sum() / counts.sum())
-
-
-def _unit(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return frame.astype(np.float32) / np.float32(255)
 
 
 def _tiles(frame: NDArray[np.uint8]) -> NDArray[np.float32]:

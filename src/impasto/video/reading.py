@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import torch
 from av.video.reformatter import ColorRange
 from PIL import Image
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from impasto.video.footage import Footage
 
@@ -48,6 +50,16 @@ class Frame:
     """``(h, w)``, 0 is transparent."""
     repeated: bool = False
     """Whether it could not be read, and this is the one before."""
+
+
+def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """A frame's pixels ``(h, w, 3)`` as ``(1, 3, h, w)`` float32 in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+
+
+def as_floats(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A frame's pixels ``(h, w, 3)`` in [0, 1], in the same order."""
+    return pixels.astype(np.float32) / np.float32(255)
 
 
 class FrameReader:

@@ -20,7 +20,7 @@ from impasto.progress import VideoProgress
 from impasto.video.following import Past, follow, revise, steadied
 from impasto.video.footage import probe
 from impasto.video.pipeline import Behind, ahead
-from impasto.video.reading import FrameReader
+from impasto.video.reading import FrameReader, as_tensor
 from impasto.video.writing import SegmentWriter
 
 if TYPE_CHECKING:
@@ -166,13 +166,12 @@ class VideoRun:
         """One frame ``(1, 3, h, w)``, agreeing with the ones before as far as it may."""
         frame, seconds = followed.frame, float(followed.frame.pts * self._footage.time_base)
         held, earlier = self._past.held(followed), followed.earlier
-        pixels = _pixels(frame.pixels)
         output = self._painter.paint(
-            pixels,
+            as_tensor(frame.pixels),
             shares=None if self._shares is None else self._shares(seconds),
             masks=[mask.at(seconds) for mask in self._masks],
             held=held,
-            start=None if earlier is None else _pixels(earlier.own),
+            start=None if earlier is None else as_tensor(earlier.own),
         )
         if not self._painter.long_term:
             output = steadied(output, held, self._settings.smooth)
@@ -222,11 +221,6 @@ class VideoRun:
         state = {name: tensor for name, tensor in tensors.items() if name.startswith("painter.")}
         self._painter.restore({name.removeprefix("painter."): tensor for name, tensor in state.items()})
         self._past.restore({name: tensor for name, tensor in tensors.items() if name not in state})
-
-
-def _pixels(frame: NDArray[np.uint8]) -> Tensor:
-    """``(1, 3, h, w)`` in [0, 1]."""
-    return torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
 
 
 def _pictures(segments: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Self
 import av
 import cv2
 import numpy as np
-import torch
 from av.video.reformatter import ColorRange
 
 from impasto.errors import UnreadableImageError
@@ -19,7 +18,7 @@ from impasto.images import Picture
 from impasto.video.cuts import is_cut
 from impasto.video.flow import Follower
 from impasto.video.following import Followed, Past, steadied
-from impasto.video.reading import Frame
+from impasto.video.reading import Frame, as_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,16 +136,16 @@ def paint_live(
     number, shown = 0, [time.monotonic()]
     while not cancel.stopped and (newest := stream.next(number)) is not None:
         before, (number, arrived, pixels) = number, newest
-        tensor = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        tensor = as_tensor(pixels)
         if painter is None:
-            painter = make_painter(Picture(tensor, name="live"))
+            painter = make_painter(Picture(tensor[0], name="live"))
         motions = {}
         if past.inputs:
             motion = follower.motion(past.inputs[-1], pixels)
             motions = {} if is_cut(past.inputs[-1], pixels, motion) else {1: motion}
         followed = Followed(Frame(number, number, pixels, None), motions)
         held = past.held(followed)
-        output = steadied(painter.paint(tensor[None], held=held), held, smooth)
+        output = steadied(painter.paint(tensor, held=held), held, smooth)
         past.keep(followed, output)
         now = time.monotonic()
         shown = [*shown[-_COUNTED:], now]
