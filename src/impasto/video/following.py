@@ -144,4 +144,5 @@ def steadied(painted: Tensor, held: Sequence[Held], smooth: float) -> Tensor:
     """
     if not held:
         return painted
-    return torch.addcmul(painted, held[0].weight * smooth, held[0].pixels - painted)
+    # The cubic map overshoots at edges; as 8 bits that would wrap around, to specks.
+    return torch.addcmul(painted, held[0].weight * smooth, held[0].pixels - painted).clamp_(0, 1)

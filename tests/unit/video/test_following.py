@@ -120,3 +120,17 @@ def test_smooth_blends_where_the_frame_before_shows_the_same() -> None:
     assert torch.equal(blended[..., :2], torch.full((1, 3, 4, 2), 0.25))
     assert torch.equal(blended[..., 2:], painted[..., 2:])
     assert steadied(painted, [], 0.75) is painted
+
+
+def test_blend_is_a_picture_though_what_was_moved_overshoots() -> None:
+    edge = np.zeros((32, 64, 3), np.float32)
+    edge[:, 32:] = 1
+    motion = Motion(np.full((32, 64, 2), (0.4, 0), np.float32), np.ones((32, 64), np.float32))
+    moved, weight = motion.warp(edge)
+    assert moved.min() < -0.02  # a cubic map does
+    assert moved.max() > 1.02
+    painted = torch.from_numpy(edge).permute(2, 0, 1)[None]
+    held = Held(torch.from_numpy(moved).permute(2, 0, 1)[None], torch.from_numpy(weight)[None, None])
+    blended = steadied(painted, [held], 1.0)
+    assert float(blended.min()) >= 0
+    assert float(blended.max()) <= 1
