@@ -60,6 +60,7 @@ def cut(clip, frames, longer, work):
             ROOT / "examples" / "house_styles" / "mosaic.jpg",
             target,
             strength=0,
+            smooth=0,
             end=end,
             image_size=min(longer, max(footage.width, footage.height)),
             codec="ffv1",

@@ -112,7 +112,9 @@ class _Steadiness:
     def __init__(self) -> None:
         self._follower = Follower(_PX, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._past: deque[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = deque(maxlen=LONG)
-        self._errors: dict[int, list[tuple[float, float]]] = {SHORT: [], LONG: []}
+        # Squared differences of the painting and of the source, and at how many places. Over a cut hardly any is
+        # certain, and by chance: frames count by their places, or one cut would outweigh a hundred frames.
+        self._errors = {SHORT: np.zeros(3), LONG: np.zeros(3)}
         self._tiles: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self._flicker: list[float] = []
         self._count = 0
@@ -128,10 +130,14 @@ class _Steadiness:
             if len(self._past) >= gap:
                 before, source_before = self._past[-gap]
                 motion = self._follower.motion(source_before, theirs)
-                own = _error(motion.warp(as_floats(before)), as_floats(ours))
-                base = _error(motion.warp(as_floats(source_before)), as_floats(theirs))
-                if own is not None and base is not None:
-                    self._errors[gap].append((own, base))
+                pixels, weight = motion.warp(as_floats(before))
+                source_pixels, _ = motion.warp(as_floats(source_before))
+                counts = weight > _CERTAIN
+                own, base = (
+                    float(np.square(moved - as_floats(now))[counts].sum())
+                    for moved, now in ((pixels, ours), (source_pixels, theirs))
+                )
+                self._errors[gap] += np.array([own, base, counts.sum()])
         self._past.append((ours, theirs))
         self._rest(ours, theirs)
         self._count += 1
@@ -140,9 +146,8 @@ class _Steadiness:
         """The figures by name."""
         figures: dict[str, float | None] = {}
         for name, gap in (("", SHORT), ("long_", LONG)):
-            pairs = self._errors[gap]
-            error = statistics.fmean(own for own, _ in pairs) if pairs else None
-            base = statistics.fmean(other for _, other in pairs) if pairs else 0.0
+            own, source, places = self._errors[gap].tolist()
+            error, base = (own / places, source / places) if places else (None, 0.0)
             figures[f"{name}warping_error"] = error
             figures[f"{name}warping_ratio"] = None if error is None or base < _STILL else error / base
         return figures | {"flicker": statistics.fmean(self._flicker) if self._flicker else None}
@@ -176,15 +181,6 @@ class _Judged:
     def found(self) -> dict[str, float]:
         """Medians by name."""
         return {name: statistics.median(values) for name, values in self._found.items()}
-
-
-def _error(moved: tuple[NDArray[np.float32], NDArray[np.float32]], now: NDArray[np.float32]) -> float | None:
-    """Warping error of one pair of frames; None where nothing can be compared."""
-    pixels, weight = moved
-    counts = weight > _CERTAIN
-    if not counts.any():
-        return None
-    return float(np.square(pixels - now)[counts].sum() / counts.sum())
 
 
 def _tiles(frame: NDArray[np.uint8]) -> NDArray[np.float32]:

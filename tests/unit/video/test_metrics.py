@@ -75,6 +75,21 @@ def test_strokes_that_move_with_the_scene_do_not(judge: Judge) -> None:
     assert found.warping_ratio == pytest.approx(1, abs=0.1)
 
 
+def test_cut_does_not_outweigh_the_frames_of_its_shots(judge: Judge) -> None:
+    still = scenery()[:HEIGHT, :WIDTH]
+    other = 255 - scenery(3)[:HEIGHT, :WIDTH]
+    # A channel's sign that stays over the cut is the only place that is certain there.
+    other[:24, :24] = still[:24, :24]
+    content = [still] * 6 + [other] * 6
+    output = [frame.copy() for frame in content]
+    for at, frame in enumerate(output):
+        frame[:24, :24] = 0 if at < 6 else 255
+    found = judge(output, content)
+    assert found.warping_error is not None
+    # One pair of eleven is 3 off (three channels), but at 24 x 24 of the places at most.
+    assert 0 < found.warping_error < 3 / 11 / 4
+
+
 def test_flicker_is_that_of_places_at_rest(judge: Judge) -> None:
     scene = scenery()[:HEIGHT, :WIDTH]
     still = [scene] * COUNT
