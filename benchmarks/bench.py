@@ -158,7 +158,7 @@ def free_pair(folder):
     """A photo that scikit-image ships (CC0) and one of our own style pictures."""
     photo = folder / "coffee.png"
     Image.fromarray(data.coffee()).save(photo)
-    return photo, ROOT / "examples" / "house_styles" / "flow_strokes.jpg"
+    return photo, ROOT / "src" / "impasto" / "styles" / "house" / "flow_strokes.jpg"
 
 
 def main():

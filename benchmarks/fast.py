@@ -26,9 +26,8 @@ from impasto.engines.fast.model import load_model
 from impasto.engines.fast.painting import Coded, TorchPainter
 from impasto.images import read, resize
 from impasto.vgg import choose_precision
-from sheet import paste_rows, table, thumbnail
+from sheet import HOUSE, paste_rows, table, thumbnail
 
-ROOT = Path(__file__).resolve().parent.parent
 MEASURES = ("style_gain", "style_gain_efficientnet", "recognition", "edge_content", "content_distance")
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -182,7 +181,7 @@ def main():
         return
     options.work.mkdir(parents=True, exist_ok=True)
     contents = files(options.contents or free_photos(options.work / "photos"))
-    styles = files(options.styles or [ROOT / "examples" / "house_styles"])
+    styles = files(options.styles or [HOUSE])
     rows = quality(contents, styles, options.work, options.size)
     print(table(summary(rows)))
     sheet(contents, styles, options.work, options.work / "sheet.jpg")

@@ -18,7 +18,7 @@ import impasto
 from impasto.settings import OptimizeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
-HOUSE = ROOT / "examples" / "house_styles"
+HOUSE = ROOT / "src" / "impasto" / "styles" / "house"
 
 
 def free_contents(folder):

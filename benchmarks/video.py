@@ -23,9 +23,8 @@ from impasto.video.footage import probe
 from impasto.video.joining import join
 from impasto.video.reading import FrameReader
 from impasto.video.writing import SegmentWriter, choose_encoding
-from sheet import paste_rows, table
+from sheet import HOUSE, paste_rows, table
 
-ROOT = Path(__file__).resolve().parent.parent
 PEER_SMOOTH = 0.5
 MEASURES = ("warping_ratio", "long_warping_ratio", "flicker", "style_gain", "edge_content")
 
@@ -57,7 +56,7 @@ def cut(clip, frames, longer, work):
         end = float(frames / footage.rate)
         impasto.stylize_video(
             clip,
-            ROOT / "examples" / "house_styles" / "mosaic.jpg",
+            "mosaic",
             target,
             strength=0,
             smooth=0,
@@ -131,7 +130,7 @@ def main():
     parser.add_argument("--work", type=Path, default=Path("out/video"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    styles = options.styles or [ROOT / "examples" / "house_styles" / f"{n}.jpg" for n in ("mosaic", "watercolour")]
+    styles = options.styles or [HOUSE / f"{n}.jpg" for n in ("mosaic", "watercolour")]
     rows = []
     for clip in options.clips:
         source = cut(clip, options.frames, options.longer, options.work)

@@ -21,9 +21,7 @@ def main() -> None:
             size = f"{progress.width}x{progress.height}"
             print(f"scale {progress.scale}/{progress.scales}  {size:>9}  loss {progress.loss:.3f}", flush=True)
 
-    result = impasto.stylize(
-        photo, ROOT / "examples" / "house_styles" / "flow_strokes.jpg", image_size=384, on_progress=show
-    )
+    result = impasto.stylize(photo, "flow_strokes", image_size=384, on_progress=show)
     written = result.save(out / "demo.png")
     print(f"\nThe photo is  {photo}\nThe result is {written}")
 

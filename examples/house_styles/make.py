@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-HERE = Path(__file__).resolve().parent
+#: Where impasto keeps the styles that come with it.
+HOUSE = Path(__file__).resolve().parents[2] / "src" / "impasto" / "styles" / "house"
 NAMES = (
     "flow_strokes",
     "pointillism",
@@ -24,7 +25,7 @@ NAMES = (
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Paint the house styles as JPEG files.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to paint (default: all): {', '.join(NAMES)}")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures (default: beside this file)")
+    parser.add_argument("--out", type=Path, default=HOUSE, help="folder for the pictures (default: the package's)")
     parser.add_argument("--seed", type=int, default=0, help="another seed places every stroke anew (default: 0)")
     parser.add_argument("--size", default="1024x768", help="width x height in pixels (default: 1024x768)")
     options = parser.parse_args(arguments)

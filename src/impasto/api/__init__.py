@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from impasto.api.explanations import explain
     from impasto.api.golden import check_golden, record_golden
     from impasto.api.sets import MAIN_METRICS, evaluate_set
+    from impasto.api.style_cards import style_card
+    from impasto.api.styles import (
+        add_style,
+        export_style,
+        get_style,
+        import_style,
+        list_styles,
+        reference_folders,
+        remove_style,
+    )
     from impasto.api.sweeps import sweep
-    from impasto.api.training import train_any_style, train_style, trained_file
+    from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
@@ -31,6 +41,7 @@ __all__ = [
     "MAIN_METRICS",
     "Gates",
     "Problem",
+    "add_style",
     "as_jpeg",
     "check_destination",
     "check_golden",
@@ -41,13 +52,21 @@ __all__ = [
     "evaluate_video",
     "explain",
     "export_onnx",
+    "export_style",
+    "get_style",
+    "import_style",
+    "list_styles",
     "metrics",
     "plan",
     "read",
     "read_recipe",
     "record_golden",
+    "reference_folders",
+    "remove_style",
     "rerun",
     "reuse_memory",
+    "style_card",
+    "style_to_train",
     "stylize",
     "stylize_stream",
     "stylize_video",
@@ -58,6 +77,15 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "style_to_train": "impasto.api.training",
+    "style_card": "impasto.api.style_cards",
+    "remove_style": "impasto.api.styles",
+    "reference_folders": "impasto.api.styles",
+    "list_styles": "impasto.api.styles",
+    "import_style": "impasto.api.styles",
+    "get_style": "impasto.api.styles",
+    "export_style": "impasto.api.styles",
+    "add_style": "impasto.api.styles",
     "as_jpeg": "impasto.video.stream",
     "MAIN_METRICS": "impasto.api.sets",
     "Problem": "impasto.evaluation.manifest",

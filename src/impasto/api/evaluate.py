@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from impasto.api.stylize import several
+from impasto.api.styles import pictures_of, reference_folders
 from impasto.engines.base import Stylization
 from impasto.errors import InputError, SettingsError
 from impasto.evaluation.controls import CONTROLS
@@ -21,7 +21,7 @@ from impasto.recipe import Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from impasto.api.stylize import ImageLike
+    from impasto.api.styles import ImageLike
     from impasto.evaluation.swatches import Swatch
     from impasto.images import Picture
 
@@ -171,7 +171,7 @@ def _inputs(
     Raises:
         InputError: they are neither given nor to be found.
     """
-    styles = None if style is None else several(style)
+    styles: list[ImageLike] | None = None if style is None else pictures_of(style)
     if recipe is None and (content is None or styles is None):
         missing = "content" if content is None else "style"
         raise InputError(f"no {missing} was given, and there is no recipe in the output that names it; give it")
@@ -179,6 +179,7 @@ def _inputs(
     if content is None and recipe:
         content = find_sources([recipe.content], "--content", (), (folder, Path()))[0]
     if styles is None and recipe:
-        styles = find_sources(recipe.all_styles, "--style", (), (folder, Path()))
+        places = (folder, Path(), *reference_folders())
+        styles = list(find_sources(recipe.all_styles, "--style", (), places))
     assert content is not None  # noqa: S101 — one of the two gave it
     return content, styles or ()

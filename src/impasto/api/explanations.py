@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from impasto.api.evaluate import swatches_of
+from impasto.api.styles import reference_folders
 from impasto.api.stylize import read_recipe
 from impasto.errors import InputError
 from impasto.evaluation.gates import Gates, colors_of
@@ -89,7 +90,7 @@ def explain(
         >>> impasto.explain("out.png").save("out.html")  # doctest: +SKIP
     """
     recipe, picture, path = read_recipe(result), read(result), Path(result)
-    places = [path.parent, Path(), *map(Path, folders)]
+    places = [path.parent, Path(), *map(Path, folders), *reference_folders()]
     missing: list[str] = []
     photos = _found([recipe.content], "--content", [content] if content else [], places, missing)
     styles = _found(list(dict.fromkeys(recipe.all_styles)), "--style", style, places, missing)

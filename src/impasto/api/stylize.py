@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
+from impasto.api.styles import resolved, several, sole_picture
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
-from impasto.errors import InputError, SettingsError
+from impasto.errors import InputError
 from impasto.images import Picture, read, read_metadata
 from impasto.recipe import Recipe, Source, Weights
 from impasto.settings import DEFAULT_PX, FAST, STARTS, OptimizeSettings, choose_engine
-from impasto.styles import read_style
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL.Image import Image
-    from torch import Tensor
-
+    from impasto.api.styles import ImageLike
     from impasto.engines.base import RunPlan, Stylization
     from impasto.progress import CancelToken, OnProgress
 
-    #: Whatever :func:`impasto.images.read` takes.
-    ImageLike = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor | Picture
     #: Mask, style and, if only a part of the style shall give its look, the mask of that.
     RegionLike = Region | tuple[ImageLike, ImageLike] | tuple[ImageLike, ImageLike, ImageLike | None]
 
@@ -52,8 +46,8 @@ def stylize(
 
     Args:
         content: path, PIL image, NumPy array, tensor or :class:`Picture`; see :func:`impasto.images.read` for ranges.
-        style: one such picture or a list of them, or the folder of a style that ``impasto train style`` wrote; may be
-            left out where there are regions.
+        style: one such picture or a list of them; or a style: its name in the library, its folder or its archive.
+            May be left out where there are regions.
         regions: parts of the content with a style of their own, each ``(mask, style)`` or ``(mask, style,
             style_mask)``; white marks the part. What no region covers takes ``style``, or stays as it is without one.
         engine: name of the engine: ``optimize`` (the default) or ``fast``.
@@ -83,7 +77,7 @@ def stylize(
         >>> result.save("out.png")  # doctest: +SKIP
     """
     name, settings = _meant(engine, quality, settings)
-    pictures, settings = with_folders(name, several(style), settings)
+    pictures, settings = resolved(name, several(style), settings)
     settings, first = _with_init(settings)
     given, styles, areas = read(content), [read(one) for one in pictures], [_region(region) for region in regions]
     start = None
@@ -118,7 +112,7 @@ def plan(
         Everything that it raises before it computes.
     """
     name, settings = _meant(engine, quality, settings)
-    pictures, settings = with_folders(name, several(style), settings)
+    pictures, settings = resolved(name, several(style), settings)
     settings, _ = _with_init(settings)
     return load_engine(name).plan(
         read(content),
@@ -252,33 +246,6 @@ def _same_if_any(picture: Picture | None, source: Source | None) -> Picture | No
     return None if picture is None or source is None else _same(picture, source)
 
 
-def with_folders(
-    engine: str, styles: Sequence[ImageLike], settings: dict[str, Any]
-) -> tuple[list[ImageLike], dict[str, Any]]:
-    """Styles' folders as their pictures and, where one was trained for the engine, its file.
-
-    Raises:
-        InputError: a folder is no style, or was changed.
-        SettingsError: a trained style among several, or beside another model.
-    """
-    pictures: list[ImageLike] = []
-    for style in styles:
-        if not isinstance(style, str | os.PathLike) or not Path(style).is_dir():
-            pictures.append(style)
-            continue
-        found = read_style(Path(style))
-        pictures += found.references
-        if engine not in found.trained:
-            continue
-        if len(styles) > 1 or settings.get("model") is not None:
-            raise SettingsError(
-                f"{found.name} was trained as one style for engine {engine}; give it alone, or the pictures in its "
-                "references folder"
-            )
-        settings = {**settings, "model": str(found.trained[engine].path)}
-    return pictures, settings
-
-
 def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
     """The settings, and the picture to start from if ``init`` is one."""
     init = settings.get("init")
@@ -323,9 +290,4 @@ def _region(region: RegionLike) -> Region:
     if isinstance(region, Region):
         return region
     mask, style, style_mask = region if len(region) == 3 else (*region, None)
-    return Region(read(mask), read(style), None if style_mask is None else read(style_mask))
-
-
-def several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
-    """One picture as a list of one; an array is one picture, however many rows it has."""
-    return style if isinstance(style, list | tuple) else [cast("ImageLike", style)]
+    return Region(read(mask), read(sole_picture(style)), None if style_mask is None else read(style_mask))

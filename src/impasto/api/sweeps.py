@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from impasto.api.combinations import combinations_of, is_number, plain, word
 from impasto.api.evaluate import evaluate, recipe_in
 from impasto.api.sets import CONTENT, MAIN_METRICS, STYLE, thumbnail
-from impasto.api.stylize import several, stylize
+from impasto.api.styles import pictures_of
+from impasto.api.stylize import stylize
 from impasto.engines.registry import load_engine
 from impasto.errors import ImpastoError, InputError, OutputError, SettingsError
 from impasto.evaluation.gates import Gates
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from impasto.api.stylize import ImageLike
+    from impasto.api.styles import ImageLike
     from impasto.evaluation.judge import Evaluation
     from impasto.progress import CancelToken, OnProgress
 
@@ -224,7 +225,7 @@ def sweep(
     load_engine(engine)
     if engine != OPTIMIZE:
         raise SettingsError(f"sweep knows the settings of engine {OPTIMIZE}, not those of {engine}; use {OPTIMIZE}")
-    shown, styles = read(content), tuple(read(one) for one in several(style))
+    shown, styles = read(content), tuple(read(one) for one in pictures_of(style))
     init = settings.get("init")
     if init is not None and not (isinstance(init, str) and init in STARTS):
         settings = {**settings, "init": read(init)}

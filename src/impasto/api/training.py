@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.api.styles import pictures_of
 from impasto.engines.fast.training.contents import make_contents
 from impasto.engines.fast.training.report import model_card, write_losses, write_preview
 from impasto.engines.fast.training.run import TrainedModel
@@ -13,7 +14,7 @@ from impasto.engines.fast.training.run import train_one_style as _one_style
 from impasto.errors import InputError, OutputError
 from impasto.progress import CancelToken
 from impasto.settings import AnyStyleTraining, OneStyleTraining
-from impasto.styles import is_style, read_style, write_style
+from impasto.styles import added_styles, get_style, is_style, library_folder, new_folder, read_style, write_style
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def train_style(
         raise OutputError(f"{str(target)!r} is there already and is no style; choose another name")
     place = _place(target, workdir)
     sources = [str(source) for source in photos] or make_contents(place / "contents", checked.seed)
-    pictures = [Path(style) for style in styles]
+    pictures = _paths(styles)
     model = _one_style(
         pictures,
         sources,
@@ -136,6 +137,27 @@ def train_style(
     return model
 
 
+def style_to_train(name: str, pictures: Sequence[str | os.PathLike[str]] = ()) -> tuple[Path, list[Path]]:
+    """Where in the library a style is that shall be trained, and its pictures.
+
+    Args:
+        name: of a style of the library, or of a new one.
+        pictures: of the new one; paths, or styles.
+
+    Raises:
+        InputError: there is no style of that name and no pictures were given, or there are both.
+    """
+    if name in added_styles():
+        if pictures:
+            raise InputError(
+                f"there is a style {name!r} already, with its pictures; leave the pictures out, or remove it"
+            )
+        return library_folder() / name, list(get_style(name).references)
+    if not pictures:
+        raise InputError(f"there is no style of your own named {name!r}; give the pictures that show it")
+    return new_folder(name), _paths(pictures)
+
+
 def trained_file(folder: str | os.PathLike[str]) -> Path:
     """The file that was trained for engine fast in a style's folder.
 
@@ -146,6 +168,11 @@ def trained_file(folder: str | os.PathLike[str]) -> Path:
     if "fast" not in style.trained:
         raise InputError(f"nothing was trained for engine fast in {style.name}; train it with impasto train style")
     return style.trained["fast"].path
+
+
+def _paths(styles: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Pictures as they are, and styles as theirs."""
+    return [Path(str(picture)) for picture in pictures_of(list(styles))]
 
 
 def _place(target: Path, workdir: str | os.PathLike[str] | None) -> Path:

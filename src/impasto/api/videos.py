@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.api.stylize import several, with_folders
+from impasto.api.styles import pictures_of, resolved, several, sole_picture
 from impasto.engines.base import Region
 from impasto.engines.checkpoint import open_workdir
 from impasto.engines.registry import load_engine
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from impasto.api.stylize import ImageLike
+    from impasto.api.styles import ImageLike
     from impasto.engines.frames import FramePainter
     from impasto.progress import VideoProgress
     from impasto.recipe import Recipe
@@ -106,12 +106,12 @@ def stylize_video(
     target, options, about = Path(output), *_split(engine, settings)
     footage = probe(Path(video), rate=about.rate)
     styles, times = _over_time(several(style), keyframes)
-    pictures, options = with_folders(engine, styles, options)
+    pictures, options = resolved(engine, styles, options)
     first = _first_frame(footage, about)
     looks = [read(one) for one in pictures]
     masks = [_mask(mask, first) for mask, _ in regions]
     painter = load_engine(engine).frames(
-        first, looks, options, regions=[Region(first, read(one)) for _, one in regions]
+        first, looks, options, regions=[Region(first, read(sole_picture(one))) for _, one in regions]
     )
     encoding = choose_encoding(target, footage, painter.width, painter.height, codec=about.codec, crf=about.crf)
     place = target.with_name(f"{target.name}.work") if workdir is None else Path(workdir)
@@ -198,7 +198,7 @@ def stylize_stream(
         UnreadableImageError: the source or a style cannot be read.
         SettingsError: a setting is unknown or out of bounds.
     """
-    pictures, options = with_folders("fast", several(style), settings)
+    pictures, options = resolved("fast", several(style), settings)
     looks = [read(one) for one in pictures]
     VideoSettings.of(smooth=smooth)
     stream = LiveStream(source)
@@ -226,7 +226,7 @@ def evaluate_video(output: PathLike, *, content: PathLike, style: ImageLike | Se
         UnreadableImageError: one cannot be read.
         InputError: the two have other shapes or numbers of frames, or there is no style.
     """
-    looks = [read(one) for one in several(style)]
+    looks = [read(one) for one in pictures_of(style)]
     if not looks:
         raise InputError("no style was given; give at least one picture")
     return evaluate_frames(probe(Path(output)), probe(Path(content)), looks)

@@ -23,7 +23,8 @@ Styles = Annotated[
     typer.Argument(
         metavar="STYLE",
         show_default=False,
-        help="the pictures whose style is taken; with --region they may be left out, and the rest stays the photo",
+        help="the pictures whose style is taken; or a style by its name (impasto styles list), folder or archive; with "
+        "--region they may be left out, and the rest stays the photo",
     ),
 ]
 

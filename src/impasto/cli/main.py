@@ -23,6 +23,7 @@ from impasto.cli.live import live
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
 from impasto.cli.study import study_app
+from impasto.cli.styles import styles_app
 from impasto.cli.stylize import stylize
 from impasto.cli.sweep import sweep
 from impasto.cli.terminal import one_line, say, warnings_on_stderr
@@ -52,6 +53,7 @@ for verb in (stylize, video, plan, info, rerun, evaluate, explain, sweep, compar
     app.command()(verb)
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
+app.add_typer(styles_app, name="styles")
 
 
 def _show_version(wanted: bool) -> None:

@@ -87,7 +87,7 @@ def rerun(
         "--vgg-weights": [vgg_weights] if vgg_weights else [],
         "--model": [model] if model else [],
     }
-    found = RecipeFiles.find(recipe, given, folders=(file.parent, Path()))
+    found = RecipeFiles.find(recipe, given, folders=(file.parent, Path(), *api.reference_folders()))
     run = Run(
         output=output,
         inputs=[file, *found.files],

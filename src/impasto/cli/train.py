@@ -30,7 +30,7 @@ _SHOWN_SKIPPED = 10
 #: Steps between two lines where stderr is no terminal.
 _LINE_STEPS = 50
 
-_Photos = Annotated[
+Photos = Annotated[
     list[str] | None,
     typer.Option(
         "--photos",
@@ -44,11 +44,11 @@ _Paintings = Annotated[
     list[str],
     typer.Option("--paintings", metavar="DIR", show_default=False, help="styles to learn from, in the same way"),
 ]
-_LeaveOut = Annotated[
+LeaveOut = Annotated[
     str | None,
     typer.Option("--leave-out", metavar="NAME,NAME,…", show_default=False, help="files that are not to be used"),
 ]
-_Workdir = Annotated[
+Workdir = Annotated[
     Path | None,
     typer.Option(
         "--workdir",
@@ -69,9 +69,9 @@ _Start = Annotated[
 @with_settings(AnyStyleTraining)
 def any_style(
     *,
-    photos: _Photos = None,
+    photos: Photos = None,
     paintings: _Paintings,
-    leave_out: _LeaveOut = None,
+    leave_out: LeaveOut = None,
     start: _Start = None,
     output: Annotated[
         Path,
@@ -84,7 +84,7 @@ def any_style(
             help="the model's file, .safetensors; its card, .md, is written beside it",
         ),
     ],
-    workdir: _Workdir = None,
+    workdir: Workdir = None,
     quiet: Quiet = False,
     json: Json = False,
     **settings: str | None,
@@ -110,14 +110,14 @@ def any_style(
             paintings,
             output,
             workdir=workdir,
-            leave_out=_names(leave_out),
+            leave_out=names(leave_out),
             start=start,
             on_progress=show,
             cancel=token,
             **given_settings(AnyStyleTraining, settings),
         )
 
-    _train(work, output, workdir, quiet=quiet, json=json)
+    run_training(work, output, workdir, quiet=quiet, json=json)
 
 
 @train_app.command("style")
@@ -127,8 +127,8 @@ def style(
         list[Path], typer.Argument(metavar="STYLE", show_default=False, help="pictures of the one style")
     ],
     *,
-    photos: _Photos = None,
-    leave_out: _LeaveOut = None,
+    photos: Photos = None,
+    leave_out: LeaveOut = None,
     output: Annotated[
         Path,
         typer.Option(
@@ -140,7 +140,7 @@ def style(
             help="the style's folder; a style that lies there is replaced",
         ),
     ],
-    workdir: _Workdir = None,
+    workdir: Workdir = None,
     quiet: Quiet = False,
     json: Json = False,
     **settings: str | None,
@@ -164,20 +164,21 @@ def style(
             output,
             photos=photos or (),
             workdir=workdir,
-            leave_out=_names(leave_out),
+            leave_out=names(leave_out),
             on_progress=show,
             cancel=token,
             **given_settings(OneStyleTraining, settings),
         )
 
-    _train(work, output, workdir, quiet=quiet, json=json)
+    run_training(work, output, workdir, quiet=quiet, json=json)
 
 
-def _names(text: str | None) -> list[str]:
+def names(text: str | None) -> list[str]:
+    """What stands between commas."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _train(
+def run_training(
     work: "Callable[[Show, CancelToken], TrainedModel]", output: Path, workdir: Path | None, *, quiet: bool, json: bool
 ) -> None:
     """Train under a display, and say what came of it.

@@ -106,7 +106,12 @@ class Gates:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str] | None = None, *, engine: str | None = None, colors: Colors = "style"
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        engine: str | None = None,
+        colors: Colors = "style",
+        thresholds: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Self:
         """The packaged rules, then those for the engine and the colours, then the same of a user's file on top.
 
@@ -115,20 +120,25 @@ class Gates:
                 ``[colors.style|content|palette.METRIC]``; what it leaves out stays.
             engine: which engine made the output; None: unknown.
             colors: whose colours the output shall have.
+            thresholds: by metric, on top of all: those of a style or a brand.
 
         Raises:
             SettingsError: the file cannot be read, or holds something that is no rule, or one of no installed metric.
         """
         packaged = files("impasto.evaluation").joinpath("gates.toml").read_text("utf-8")
-        documents = [("gates.toml", packaged)]
+        last, documents = "gates.toml", [_parse("gates.toml", packaged)]
         if path is not None:
             try:
-                documents.append((str(path), Path(path).read_text("utf-8")))
+                text = Path(path).read_text("utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"the gates {str(path)!r} cannot be read ({error}); give a TOML file") from None
+            last = str(path)
+            documents.append(_parse(last, text))
+        if thresholds:
+            last = "thresholds"
+            documents.append(_checked(last, {"rules": thresholds}))
         merged: dict[str, dict[str, Any]] = {}
-        for name, text in documents:
-            document = _parse(name, text)
+        for document in documents:
             for part in (document.rules, document.engines.get(engine or "", {}), document.colors.get(colors, {})):
                 for metric, keys in part.items():
                     merged[metric] = {**merged.get(metric, {}), **keys}
@@ -139,7 +149,7 @@ class Gates:
                     {key: None if value == "off" else value for key, value in keys.items()}
                 )
             except ValidationError as error:
-                raise SettingsError(f"the gate {metric!r} in {documents[-1][0]} is no rule: {_first(error)}") from None
+                raise SettingsError(f"the gate {metric!r} in {last} is no rule: {_first(error)}") from None
         return cls(rules)
 
     def judge(self, values: Mapping[str, float]) -> Verdict:
@@ -167,9 +177,15 @@ def _parse(name: str, text: str) -> _Document:
         SettingsError: it is none, or names a metric that is not installed: its rule would never say anything.
     """
     try:
-        document = _Document.model_validate(tomllib.loads(text))
+        return _checked(name, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"the gates {name!r} are no TOML: {error}") from None
+
+
+def _checked(name: str, found: Mapping[str, Any]) -> _Document:
+    """The same of what was read already."""
+    try:
+        document = _Document.model_validate(found)
     except ValidationError as error:
         raise SettingsError(f"the gates {name!r} hold what is no rule: {_first(error)}") from None
     known = installed_metrics()

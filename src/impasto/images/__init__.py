@@ -11,7 +11,7 @@ from impasto.images.recolor import ColorStatistics, keep_luminance, match_histog
 from impasto.images.resize import fit_size, resize
 from impasto.images.rotate import rotate
 from impasto.images.source import EXTENSIONS
-from impasto.images.swatches import match_palette
+from impasto.images.swatches import hex_palette, match_palette
 from impasto.images.write import check_destination, encode, output_formats, write
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "encode",
     "fill_transparent",
     "fit_size",
+    "hex_palette",
     "keep_luminance",
     "mask_of",
     "match_histogram",

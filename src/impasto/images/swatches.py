@@ -103,6 +103,13 @@ def extract_palette(pixels: Tensor, count: int, weights: Tensor | None = None) -
     return centres
 
 
+def hex_palette(pixels: Tensor, count: int) -> tuple[str, ...]:
+    """The colours that a picture is made of as ``#rrggbb``, light ones last; see :func:`extract_palette`."""
+    found = extract_palette(pixels, count)
+    colors = oklab_to_srgb(found[found[:, 0].argsort()].mT).clamp(0, 1).mul(255).round().int().mT.tolist()
+    return tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colors)
+
+
 def assign(costs: Sequence[Sequence[float]]) -> list[int]:
     """A column for each row, no column twice, at the least total cost.
 

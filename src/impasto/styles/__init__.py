@@ -1,5 +1,44 @@
-"""Styles on disk: a folder with reference pictures and what was trained on them, the same for every engine and door."""
+"""Styles on disk: a folder with reference pictures and what was trained on them, the same for every engine and door.
 
-from impasto.styles.folder import Style, Trained, is_style, read_style, write_style
+``folder.py`` is one style, ``archive.py`` the file that it travels in, ``library.py`` the styles by name, ``pack.py`` a
+style with the rules of a brand.
+"""
 
-__all__ = ["Style", "Trained", "is_style", "read_style", "write_style"]
+from impasto.styles.archive import unpack_archive, write_archive
+from impasto.styles.folder import Look, Style, Trained, is_style, make_look, read_style, write_style
+from impasto.styles.library import (
+    add_style,
+    added_styles,
+    export_style,
+    find_style,
+    get_style,
+    house_styles,
+    import_style,
+    library_folder,
+    new_folder,
+    reference_folders,
+    remove_style,
+)
+
+__all__ = [
+    "Look",
+    "Style",
+    "Trained",
+    "add_style",
+    "added_styles",
+    "export_style",
+    "find_style",
+    "get_style",
+    "house_styles",
+    "import_style",
+    "is_style",
+    "library_folder",
+    "make_look",
+    "new_folder",
+    "read_style",
+    "reference_folders",
+    "remove_style",
+    "unpack_archive",
+    "write_archive",
+    "write_style",
+]

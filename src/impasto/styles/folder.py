@@ -1,21 +1,23 @@
 """A style's folder: ``style.json``, ``references/``, ``thumbnail.webp`` and the files that were trained.
 
 Every file is named in ``style.json`` with its SHA-256. A folder that was passed on is untrusted: names with folders in
-them, files that are missing and files of another content are refused.
+them, files that are missing, files of another content and settings that no engine has are refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from impasto.errors import InputError, OutputError
-from impasto.images import encode, fit_size, read, resize
+from impasto.errors import InputError, OutputError, SettingsError
+from impasto.images import encode, fit_size, hex_palette, read, resize
+from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +28,7 @@ _REFERENCES: Final = "references"
 _THUMBNAIL: Final = "thumbnail.webp"
 _THUMBNAIL_PX: Final = 256
 _LARGEST_JSON: Final = 2**20
+_SWATCHES: Final = 6
 
 
 def _plain(name: str) -> str:
@@ -41,13 +44,58 @@ class _File(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class _Json(BaseModel):
-    """What ``style.json`` holds."""
+def _known(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings by engine that the engine has, within their bounds; none that names a file or a device."""
+    for engine, values in settings.items():
+        if engine not in ENGINES:
+            raise ValueError(f"no engine named {engine!r}; there are {', '.join(ENGINES)}")
+        for name in sorted(_OF_A_MACHINE & set(values)):
+            raise ValueError(f"{name} belongs to a machine, not to a style; leave it out")
+        try:
+            ENGINES[engine].of(**values)
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+    return settings
+
+
+#: Settings that a style must not bring along: paths and devices of the machine that it is used on.
+_OF_A_MACHINE: Final = frozenset({"device", "model", "vgg_weights", "runtime", "memory", "tile_size", "init"})
+
+
+class Look(BaseModel):
+    """What a style says beside its pictures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    licence: str = Field(default="", max_length=2000, description="under which its pictures may be used")
+    settings: Annotated[dict[str, dict[str, Any]], AfterValidator(_known)] = Field(
+        default={}, description="by engine; what is given to a call wins"
+    )
+    thresholds: dict[str, dict[str, float | Literal["off"]]] = Field(
+        default={}, description="of the gates, by metric, in place of the packaged ones"
+    )
+
+
+def make_look(**parts: Any) -> Look:
+    """A look, checked.
+
+    Raises:
+        SettingsError: a part is none, such as a setting that its engine does not have.
+    """
+    try:
+        return Look.model_validate(parts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+class _Json(Look):
+    """What ``style.json`` holds."""
+
     style: Literal[1]
     name: str = Field(min_length=1, max_length=200)
     references: Annotated[tuple[_File, ...], Field(min_length=1)]
+    palette: tuple[Annotated[str, Field(pattern="^#[0-9a-f]{6}$")], ...] = ()
     trained: dict[str, _File] = {}
 
 
@@ -66,8 +114,11 @@ class Style(BaseModel):
     name: str
     references: tuple[Path, ...]
     """The pictures that give the look."""
-    trained: dict[str, Trained]
+    trained: dict[str, Trained] = {}
     """By engine."""
+    palette: tuple[str, ...] = ()
+    """Its main colours, ``#rrggbb``, dark ones first."""
+    look: Look = Look()
 
 
 def is_style(path: str | os.PathLike[str]) -> bool:
@@ -102,10 +153,17 @@ def read_style(folder: Path) -> Style:
     trained = {
         engine: Trained(path=_checked(folder, each), sha256=each.sha256) for engine, each in found.trained.items()
     }
-    return Style(name=found.name, references=references, trained=trained)
+    look = Look(**{field: getattr(found, field) for field in Look.model_fields})
+    return Style(name=found.name, references=references, trained=trained, palette=found.palette, look=look)
 
 
-def write_style(folder: Path, name: str, references: Sequence[Path], trained: Mapping[str, tuple[str, bytes]]) -> Style:
+def write_style(
+    folder: Path,
+    name: str,
+    references: Sequence[Path],
+    trained: Mapping[str, tuple[str, bytes]] = {},
+    look: Look | None = None,
+) -> Style:
     """Write a style's folder, whole or not at all; one that is there already is replaced.
 
     Args:
@@ -113,6 +171,7 @@ def write_style(folder: Path, name: str, references: Sequence[Path], trained: Ma
         name: of the style, for people.
         references: pictures, which are copied.
         trained: by engine the name of a file and its bytes.
+        look: licence, settings and thresholds; None: of a style that is replaced, its own.
 
     Raises:
         OutputError: it cannot be written there, or something that is no style lies there; that is untouched.
@@ -120,14 +179,18 @@ def write_style(folder: Path, name: str, references: Sequence[Path], trained: Ma
     """
     if folder.exists() and not is_style(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{str(folder)!r} is there already and is no style; choose another name")
+    if look is None:
+        look = read_style(folder).look if is_style(folder) else Look()
     first = read(references[0])
     small = fit_size(first.height, first.width, min(_THUMBNAIL_PX, max(first.height, first.width)))
     thumbnail = encode(first.with_pixels(resize(first.pixels, *small)), ".webp", quality=85)
-    named = {f"{number:02}-{path.name}": path.read_bytes() for number, path in enumerate(references, start=1)}
+    named = {f"{number:02}-{_bare(path)}": path.read_bytes() for number, path in enumerate(references, start=1)}
     description = _Json(
         style=1,
         name=name,
         references=tuple(_File(file=file, sha256=_sha256(data)) for file, data in named.items()),
+        palette=hex_palette(first.pixels[None], _SWATCHES),
+        **{field: getattr(look, field) for field in Look.model_fields},
         trained={engine: _File(file=file, sha256=_sha256(data)) for engine, (file, data) in trained.items()},
     )
     temporary = folder.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
@@ -154,6 +217,11 @@ def write_style(folder: Path, name: str, references: Sequence[Path], trained: Ma
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return read_style(folder)
+
+
+def _bare(path: Path) -> str:
+    """A reference's name without the number that an earlier copy of it got."""
+    return re.sub(r"^\d\d-", "", path.name)
 
 
 def _checked(folder: Path, named: _File) -> Path:

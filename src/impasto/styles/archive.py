@@ -1,0 +1,117 @@
+"""A style as one file to pass on: a ZIP archive ``NAME.impasto`` of its folder.
+
+An archive comes from anybody. Nothing is written before every entry was looked at: its name (no folders but
+``references/``, no links), its kind (pictures, JSON, Markdown, safetensors: nothing that runs when it is read) and its
+size; and the folder appears only once all hashes are right.
+"""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from impasto.errors import InputError
+from impasto.images import EXTENSIONS
+from impasto.styles.folder import read_style
+from impasto.whole import replacing
+
+if TYPE_CHECKING:
+    from impasto.styles.folder import Style
+
+SUFFIX: Final = ".impasto"
+_KINDS: Final = frozenset({".json", ".md", ".safetensors", *EXTENSIONS})
+_MOST_ENTRIES: Final = 1000
+_MOST_BYTES: Final = 2**30
+_BLOCK: Final = 2**20
+#: Of every entry, so that the same style gives the same bytes.
+_WHEN: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is meant as a style's archive."""
+    return path.suffix.lower() == SUFFIX and path.is_file()
+
+
+def write_archive(folder: Path, target: Path) -> None:
+    """Pack a style's folder; the same style gives the same bytes.
+
+    Raises:
+        InputError: it is no style, or another extension was asked for.
+        OutputError: the file cannot be written there; nothing was changed.
+    """
+    if target.suffix.lower() != SUFFIX:
+        raise InputError(f"{str(target)!r} must end in {SUFFIX}; give it such a name")
+    style = read_style(folder)
+    files = [folder / "style.json", folder / "thumbnail.webp", folder / "MODEL_CARD.md"]
+    files += [*style.references, *(each.path for each in style.trained.values())]
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "x") as archive:
+        for path in files:
+            if path.is_file():
+                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WHEN)
+                archive.writestr(entry, path.read_bytes())
+
+
+def unpack_archive(file: Path, target: Path) -> Style:
+    """Unpack a style's archive to a folder that is not there yet, whole or not at all.
+
+    Raises:
+        InputError: it is no archive, or holds what no style holds, or a file that was changed.
+    """
+    with tempfile.TemporaryDirectory(prefix=".impasto-", dir=target.parent) as place:
+        folder = Path(place) / "style"
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _refuse_strange(file, archive)
+                for entry in archive.infolist():
+                    _unpack(archive, entry, folder / entry.filename)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{str(file)!r} cannot be unpacked: {reason}; get the archive again") from None
+        read_style(folder)
+        folder.rename(target)
+    return read_style(target)
+
+
+def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
+    """Raise for an archive with an entry that no style has.
+
+    Raises:
+        InputError: names the entry.
+    """
+    entries = archive.infolist()
+    if len(entries) > _MOST_ENTRIES or sum(entry.file_size for entry in entries) > _MOST_BYTES:
+        raise InputError(
+            f"{str(file)!r} holds {len(entries)} files of {sum(entry.file_size for entry in entries) >> 20} MiB; "
+            f"a style has at most {_MOST_ENTRIES} of {_MOST_BYTES >> 20} MiB together"
+        )
+    for entry in entries:
+        name = entry.filename
+        parts = PurePosixPath(name).parts
+        plain = parts and ".." not in parts and not name.startswith("/") and "\\" not in name and ":" not in name
+        placed = len(parts) == 1 or (len(parts) == 2 and parts[0] == "references")
+        link = stat.S_ISLNK(entry.external_attr >> 16)
+        if not (plain and placed and name.isprintable()) or link or entry.is_dir():
+            raise InputError(f"{str(file)!r} holds {name!r}, which is no file of a style; it was not unpacked")
+        if PurePosixPath(name).suffix.lower() not in _KINDS:
+            raise InputError(
+                f"{str(file)!r} holds {name!r}; a style has pictures, JSON, Markdown and safetensors only; "
+                "it was not unpacked"
+            )
+    names = [entry.filename for entry in entries]
+    if len(names) != len(set(names)):
+        raise InputError(f"{str(file)!r} holds a name twice; it was not unpacked")
+
+
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
+    """One entry; no more bytes than it claims to have."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = entry.file_size
+    with archive.open(entry) as source, target.open("xb") as file:
+        while block := source.read(_BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise zipfile.BadZipFile(f"{entry.filename} is larger than it claims")
+            file.write(block)
