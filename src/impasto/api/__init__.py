@@ -15,6 +15,7 @@ from impasto.images import check_destination, read
 from impasto.vgg.precision import reuse_memory
 
 if TYPE_CHECKING:
+    from impasto.api.campaigns import plan_campaign, read_campaign, run_campaign
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
     from impasto.api.golden import check_golden, record_golden
@@ -58,13 +59,16 @@ __all__ = [
     "list_styles",
     "metrics",
     "plan",
+    "plan_campaign",
     "read",
+    "read_campaign",
     "read_recipe",
     "record_golden",
     "reference_folders",
     "remove_style",
     "rerun",
     "reuse_memory",
+    "run_campaign",
     "style_card",
     "style_to_train",
     "stylize",
@@ -77,6 +81,9 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "run_campaign": "impasto.api.campaigns",
+    "read_campaign": "impasto.api.campaigns",
+    "plan_campaign": "impasto.api.campaigns",
     "style_to_train": "impasto.api.training",
     "style_card": "impasto.api.style_cards",
     "remove_style": "impasto.api.styles",

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from impasto.api.styles import pictures_of, reference_folders
+from impasto.api.styles import pictures_of, reference_folders, thresholds_of
 from impasto.engines.base import Stylization
 from impasto.errors import InputError, SettingsError
 from impasto.evaluation.controls import CONTROLS
@@ -19,7 +19,7 @@ from impasto.palette import parse_palette
 from impasto.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from impasto.api.styles import ImageLike
     from impasto.evaluation.swatches import Swatch
@@ -44,7 +44,8 @@ def evaluate(
         output: a picture of any kind that :func:`stylize` takes, or what it returned. It is judged as saved, in 8 bits.
         content: what it was made from; None: as the recipe inside the file names it, looked for beside the file and
             in the working directory.
-        style: one picture or several; None: as the recipe names them, those of regions too.
+        style: one picture or several; None: as the recipe names them, those of regions too. A style of the library that
+            stands alone brings its own thresholds of the gates, which win.
         gates: a TOML file that changes thresholds of the packaged gates.
         metrics: names of metrics beyond the default ones.
         controls: whether to judge outputs that are known to be bad beside it; or the names of some.
@@ -91,6 +92,7 @@ def evaluate(
         colors=colors,
         palette=palette,
         log=log,
+        thresholds=None if style is None else thresholds_of(style),
     )
 
 
@@ -106,17 +108,18 @@ def judge_made(
     colors: Colors | None = None,
     palette: str | Sequence[str] | None = None,
     log: str | os.PathLike[str] | None = None,
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Evaluation:
     """Judge pictures that are read already, by the gates that fit how the output was made; see :func:`evaluate`.
 
-    The log gets a row only if there is a recipe.
+    The log gets a row only if there is a recipe. Thresholds are of a style or a brand, by metric.
     """
     whose = colors or (colors_of(recipe.settings) if recipe else "style")
     found = judge(
         output,
         content,
         styles,
-        gates=Gates.load(gates, engine=recipe.engine if recipe else None, colors=whose),
+        gates=Gates.load(gates, engine=recipe.engine if recipe else None, colors=whose, thresholds=thresholds),
         metrics=metrics,
         controls=controls,
         gray=whose != "style",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from impasto.errors import SettingsError
+from impasto.errors import InputError, SettingsError
 from impasto.evaluation.gates import Gates
 from impasto.styles import add_style as _add
 from impasto.styles import (
@@ -21,6 +22,7 @@ from impasto.styles import (
     reference_folders,
     remove_style,
 )
+from impasto.styles.library import lies, named_style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +51,10 @@ __all__ = [
     "resolved",
     "several",
     "sole_picture",
+    "thresholds_of",
 ]
+
+logger = logging.getLogger("impasto")
 
 
 def several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
@@ -111,9 +116,28 @@ def sole_picture(style: ImageLike) -> ImageLike:
     return pictures[0]
 
 
+def thresholds_of(style: ImageLike | Sequence[ImageLike]) -> Mapping[str, Mapping[str, Any]]:
+    """Thresholds of the gates that a style brings which stands alone.
+
+    Raises:
+        InputError: as :func:`resolved`.
+    """
+    found = _style(several(style)[0]) if len(several(style)) == 1 else None
+    return {} if found is None else found.look.thresholds
+
+
 def list_styles() -> list[Style]:
-    """The styles of the library: the user's own, then those that come with impasto."""
-    return [get_style(name) for name in (*added_styles(), *house_styles())]
+    """The styles of the library: the user's own, then those that come with impasto.
+
+    One that was changed is left out, with a warning.
+    """
+    styles = []
+    for name in dict.fromkeys((*added_styles(), *house_styles())):
+        try:
+            styles.append(named_style(name))
+        except InputError as error:
+            logger.warning("left out %s: %s", name, error)
+    return [style for style in styles if style is not None]
 
 
 def add_style(
@@ -133,7 +157,7 @@ def add_style(
         licence: under which they may be used.
         settings: by engine, what a call with this style alone has where it says nothing else.
         thresholds: of the gates by metric, such as ``{"style_gain": {"review_below": 0.2}}``.
-        replace: whether a style of that name is replaced.
+        replace: whether a style of that name is replaced; what was trained on the same pictures is kept.
 
     Raises:
         InputError: the name is none for a style, or taken; no picture was given.
@@ -142,7 +166,7 @@ def add_style(
         OutputError: the library cannot be written.
 
     Example:
-        >>> impasto.add_style("spring", ["poppies.jpg"], settings={"fast": {"strength": 0.8}})  # doctest: +SKIP
+        >>> api.add_style("spring", ["poppies.jpg"], settings={"fast": {"strength": 0.8}})  # doctest: +SKIP
     """
     look = make_look(licence=licence, settings=settings or {}, thresholds=thresholds or {})
     Gates.load(thresholds=look.thresholds)
@@ -155,6 +179,6 @@ def _style(style: ImageLike) -> Style | None:
         return None
     found = find_style(style)
     word = Path(style)
-    if found is None and not word.exists() and not word.suffix and word.name == os.fspath(style):
+    if found is None and not word.suffix and word.name == os.fspath(style) and not lies(word):
         return get_style(style)
     return found

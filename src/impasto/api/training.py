@@ -14,7 +14,7 @@ from impasto.engines.fast.training.run import train_one_style as _one_style
 from impasto.errors import InputError, OutputError
 from impasto.progress import CancelToken
 from impasto.settings import AnyStyleTraining, OneStyleTraining
-from impasto.styles import added_styles, get_style, is_style, library_folder, new_folder, read_style, write_style
+from impasto.styles import added_styles, is_style, library_folder, new_folder, read_style, write_style
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def train_style(
         raise InputError("no style was given; give at least one picture")
     if target.exists() and not is_style(target):
         raise OutputError(f"{str(target)!r} is there already and is no style; choose another name")
+    if target.exists():
+        read_style(target)  # its look is kept at the end, so that it can be read is known before the hours
     place = _place(target, workdir)
     sources = [str(source) for source in photos] or make_contents(place / "contents", checked.seed)
     pictures = _paths(styles)
@@ -130,9 +132,9 @@ def train_style(
         cancel=cancel or CancelToken(),
     )
     if model.leads:
-        write_style(target, target.name, pictures, {"fast": ("fast.safetensors", model.file)})
         card = model_card(target.name, model.about, model.skipped, "impasto train style")
-        write_whole(target / "MODEL_CARD.md", card.encode())
+        trained = {"fast": ("fast.safetensors", model.file)}
+        write_style(target, target.name, pictures, trained, card=card.encode())
         _report(place, model)
     return model
 
@@ -152,7 +154,7 @@ def style_to_train(name: str, pictures: Sequence[str | os.PathLike[str]] = ()) -
             raise InputError(
                 f"there is a style {name!r} already, with its pictures; leave the pictures out, or remove it"
             )
-        return library_folder() / name, list(get_style(name).references)
+        return library_folder() / name, list(read_style(library_folder() / name).references)
     if not pictures:
         raise InputError(f"there is no style of your own named {name!r}; give the pictures that show it")
     return new_folder(name), _paths(pictures)

@@ -107,6 +107,8 @@ def stylize_video(
     footage = probe(Path(video), rate=about.rate)
     styles, times = _over_time(several(style), keyframes)
     pictures, options = resolved(engine, styles, options)
+    if times and len(pictures) > len(times):
+        raise SettingsError("a keyframe takes one picture, and one of these styles has several; give one of them")
     first = _first_frame(footage, about)
     looks = [read(one) for one in pictures]
     masks = [_mask(mask, first) for mask, _ in regions]

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from impasto.cli.batch import batch
 from impasto.cli.compare import compare
 from impasto.cli.doctor import doctor
 from impasto.cli.drift import drift
@@ -49,7 +50,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (stylize, video, plan, info, rerun, evaluate, explain, sweep, compare, drift, golden, export, live, doctor):
+for verb in (
+    stylize,
+    batch,
+    video,
+    plan,
+    info,
+    rerun,
+    evaluate,
+    explain,
+    sweep,
+    compare,
+    drift,
+    golden,
+    export,
+    live,
+    doctor,
+):
     app.command()(verb)
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -27,6 +27,8 @@ styles_app = typer.Typer(
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="of the style")]
 _Any = Annotated[str, typer.Argument(metavar="STYLE", show_default=False, help="a name, a folder or an archive")]
+#: How what an option takes is written.
+_WRITTEN: Final = {"--set": "fast.strength=0.8", "--threshold": "style_gain.review_below=0.2"}
 _Overwrite = Annotated[
     bool, typer.Option("--overwrite", rich_help_panel=OUTPUT_PANEL, help="replace a style of that name")
 ]
@@ -239,7 +241,7 @@ def _assigned(option: str, texts: list[str] | None) -> dict[str, dict[str, objec
         place, equals, value = text.partition("=")
         part, dot, name = place.partition(".")
         if not (equals and dot and part and name and value):
-            raise InputError(f"{option} {text!r} cannot be read; write it like fast.strength=0.8")
+            raise InputError(f"{option} {text!r} cannot be read; write it like {_WRITTEN[option]}")
         try:
             read = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

@@ -19,9 +19,12 @@ from impasto.styles.library import (
     reference_folders,
     remove_style,
 )
+from impasto.styles.pack import Channel, Pack, make_pack, read_pack
 
 __all__ = [
+    "Channel",
     "Look",
+    "Pack",
     "Style",
     "Trained",
     "add_style",
@@ -34,7 +37,9 @@ __all__ = [
     "is_style",
     "library_folder",
     "make_look",
+    "make_pack",
     "new_folder",
+    "read_pack",
     "read_style",
     "reference_folders",
     "remove_style",

@@ -1,19 +1,21 @@
 """A style as one file to pass on: a ZIP archive ``NAME.impasto`` of its folder.
 
 An archive comes from anybody. Nothing is written before every entry was looked at: its name (no folders but
-``references/``, no links), its kind (pictures, JSON, Markdown, safetensors: nothing that runs when it is read) and its
-size; and the folder appears only once all hashes are right.
+``references/``, no links), its kind (pictures, JSON, Markdown, safetensors: nothing that runs when it is read), its
+size and how it is packed; and the folder appears only once all hashes are right.
 """
 
 from __future__ import annotations
 
+import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from impasto.errors import InputError
+from impasto.errors import InputError, OutputError
 from impasto.images import EXTENSIONS
 from impasto.styles.folder import read_style
 from impasto.whole import replacing
@@ -26,6 +28,10 @@ _KINDS: Final = frozenset({".json", ".md", ".safetensors", *EXTENSIONS})
 _MOST_ENTRIES: Final = 1000
 _MOST_BYTES: Final = 2**30
 _BLOCK: Final = 2**20
+#: The others are unpacked in one piece, whatever a block becomes: a bomb's way in.
+_PACKED: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+#: What reading a damaged archive raises; ValueError: a name that is no text.
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
 #: Of every entry, so that the same style gives the same bytes.
 _WHEN: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -59,20 +65,34 @@ def unpack_archive(file: Path, target: Path) -> Style:
 
     Raises:
         InputError: it is no archive, or holds what no style holds, or a file that was changed.
+        OutputError: the folder cannot be written, or is there already.
     """
-    with tempfile.TemporaryDirectory(prefix=".impasto-", dir=target.parent) as place:
-        folder = Path(place) / "style"
-        try:
-            with zipfile.ZipFile(file) as archive:
-                _refuse_strange(file, archive)
-                for entry in archive.infolist():
-                    _unpack(archive, entry, folder / entry.filename)
-        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{str(file)!r} cannot be unpacked: {reason}; get the archive again") from None
-        read_style(folder)
-        folder.rename(target)
+    try:
+        archive = zipfile.ZipFile(file)
+    except (OSError, *_DAMAGED) as error:
+        raise _damaged(file, error) from None
+    try:
+        with archive, tempfile.TemporaryDirectory(prefix=".impasto-", dir=target.parent) as place:
+            folder = Path(place) / "style"
+            _refuse_strange(file, archive)
+            for entry in archive.infolist():
+                _unpack(archive, entry, folder / entry.filename)
+            read_style(folder)
+            folder.rename(target)
+    except _DAMAGED as error:
+        raise _damaged(file, error) from None
+    except OSError as error:
+        raise OutputError(
+            f"cannot unpack {str(file)!r} to {str(target)!r}: {error.strerror or error}; nothing was changed; "
+            "free some space, or see who may write there"
+        ) from error
     return read_style(target)
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    """What to say of an archive that cannot be read."""
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{str(file)!r} cannot be unpacked: {reason}; get the archive again")
 
 
 def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
@@ -90,7 +110,8 @@ def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
     for entry in entries:
         name = entry.filename
         parts = PurePosixPath(name).parts
-        plain = parts and ".." not in parts and not name.startswith("/") and "\\" not in name and ":" not in name
+        # As it is written and in no other way: ``./x`` and ``x`` would be one file.
+        plain = parts and ".." not in parts and "/".join(parts) == name and not {"\\", ":"} & set(name)
         placed = len(parts) == 1 or (len(parts) == 2 and parts[0] == "references")
         link = stat.S_ISLNK(entry.external_attr >> 16)
         if not (plain and placed and name.isprintable()) or link or entry.is_dir():
@@ -100,18 +121,18 @@ def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
                 f"{str(file)!r} holds {name!r}; a style has pictures, JSON, Markdown and safetensors only; "
                 "it was not unpacked"
             )
+        if entry.compress_type not in _PACKED:
+            raise InputError(
+                f"{str(file)!r} holds {name!r}, packed in another way than deflate; it was not unpacked; "
+                "get one that `impasto styles export` wrote"
+            )
     names = [entry.filename for entry in entries]
     if len(names) != len(set(names)):
         raise InputError(f"{str(file)!r} holds a name twice; it was not unpacked")
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
-    """One entry; no more bytes than it claims to have."""
+    """One entry, in blocks; :mod:`zipfile` gives no more bytes than it claims to have."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    left = entry.file_size
     with archive.open(entry) as source, target.open("xb") as file:
-        while block := source.read(_BLOCK):
-            left -= len(block)
-            if left < 0:
-                raise zipfile.BadZipFile(f"{entry.filename} is larger than it claims")
-            file.write(block)
+        shutil.copyfileobj(source, file, _BLOCK)

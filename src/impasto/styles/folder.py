@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import InputError, OutputError, SettingsError
-from impasto.images import encode, fit_size, hex_palette, read, resize
+from impasto.images import EXTENSIONS, encode, fit_size, hex_palette, read, resize
 from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 _FILE: Final = "style.json"
 _REFERENCES: Final = "references"
 _THUMBNAIL: Final = "thumbnail.webp"
+_CARD: Final = "MODEL_CARD.md"
 _THUMBNAIL_PX: Final = 256
 _LARGEST_JSON: Final = 2**20
+_LONGEST_NAME: Final = 60
 _SWATCHES: Final = 6
 
 
@@ -50,7 +52,7 @@ def _known(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if engine not in ENGINES:
             raise ValueError(f"no engine named {engine!r}; there are {', '.join(ENGINES)}")
         for name in sorted(_OF_A_MACHINE & set(values)):
-            raise ValueError(f"{name} belongs to a machine, not to a style; leave it out")
+            raise ValueError(f"{name} belongs to a call or a machine, not to a style; leave it out")
         try:
             ENGINES[engine].of(**values)
         except SettingsError as error:
@@ -58,8 +60,10 @@ def _known(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return settings
 
 
-#: Settings that a style must not bring along: paths and devices of the machine that it is used on.
-_OF_A_MACHINE: Final = frozenset({"device", "model", "vgg_weights", "runtime", "memory", "tile_size", "init"})
+#: Settings that a style must not bring along: files and devices of the machine it is used on, and the output's kind.
+_OF_A_MACHINE: Final = frozenset(
+    {"bit_depth", "device", "dtype", "init", "memory", "model", "runtime", "tile_size", "time_budget", "vgg_weights"}
+)
 
 
 class Look(BaseModel):
@@ -119,6 +123,8 @@ class Style(BaseModel):
     palette: tuple[str, ...] = ()
     """Its main colours, ``#rrggbb``, dark ones first."""
     look: Look = Look()
+    card: Path | None = None
+    """What is told of its training."""
 
 
 def is_style(path: str | os.PathLike[str]) -> bool:
@@ -149,12 +155,17 @@ def read_style(folder: Path) -> Style:
             f"{str(path)!r} cannot be read: {where}: {first['msg']}; "
             "it was changed, or made by another version of impasto"
         ) from None
+    if (folder / _REFERENCES).is_symlink():
+        raise InputError(
+            f"{str(folder / _REFERENCES)!r} is a link, and a style's pictures lie in its folder; put them there"
+        )
     references = tuple(_checked(folder / _REFERENCES, each) for each in found.references)
     trained = {
         engine: Trained(path=_checked(folder, each), sha256=each.sha256) for engine, each in found.trained.items()
     }
     look = Look(**{field: getattr(found, field) for field in Look.model_fields})
-    return Style(name=found.name, references=references, trained=trained, palette=found.palette, look=look)
+    card = folder / _CARD if (folder / _CARD).is_file() and not (folder / _CARD).is_symlink() else None
+    return Style(name=found.name, references=references, trained=trained, palette=found.palette, look=look, card=card)
 
 
 def write_style(
@@ -163,6 +174,7 @@ def write_style(
     references: Sequence[Path],
     trained: Mapping[str, tuple[str, bytes]] = {},
     look: Look | None = None,
+    card: bytes | None = None,
 ) -> Style:
     """Write a style's folder, whole or not at all; one that is there already is replaced.
 
@@ -172,13 +184,13 @@ def write_style(
         references: pictures, which are copied.
         trained: by engine the name of a file and its bytes.
         look: licence, settings and thresholds; None: of a style that is replaced, its own.
+        card: what is told of its training, as Markdown.
 
     Raises:
         OutputError: it cannot be written there, or something that is no style lies there; that is untouched.
         UnreadableImageError: a reference is no picture.
     """
-    if folder.exists() and not is_style(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{str(folder)!r} is there already and is no style; choose another name")
+    refuse_other(folder)
     if look is None:
         look = read_style(folder).look if is_style(folder) else Look()
     first = read(references[0])
@@ -194,7 +206,6 @@ def write_style(
         trained={engine: _File(file=file, sha256=_sha256(data)) for engine, (file, data) in trained.items()},
     )
     temporary = folder.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-    old = folder.with_name(f".impasto-{secrets.token_hex(8)}.old")
     try:
         (temporary / _REFERENCES).mkdir(parents=True)
         for file, data in named.items():
@@ -202,26 +213,78 @@ def write_style(
         for file, data in trained.values():
             (temporary / file).write_bytes(data)
         (temporary / _THUMBNAIL).write_bytes(thumbnail)
+        if card is not None:
+            (temporary / _CARD).write_bytes(card)
         (temporary / _FILE).write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
+        put_folder(temporary, folder)
     except OSError as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
         raise OutputError(
             f"cannot write the style {str(folder)!r}: {error.strerror or error}; nothing was changed; "
             "free some space or choose another folder"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
     return read_style(folder)
 
 
+def refuse_other(folder: Path) -> None:
+    """Raise where something lies that is no style and must not be replaced by one.
+
+    Raises:
+        OutputError: names it.
+    """
+    if folder.exists() and not is_style(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{str(folder)!r} is there already and is no style; choose another name")
+
+
+def put_folder(new: Path, folder: Path) -> None:
+    """Rename a folder, and remove the one that lay there; if the first fails, that one is there again.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    old = _hidden(folder)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except BaseException:
+        if old.exists():
+            old.rename(folder)
+        raise
+    _discard(old)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder.
+
+    Raises:
+        OSError: it cannot be renamed; it is untouched.
+    """
+    # Out of sight first: a folder that is half removed must not be found under its name.
+    hidden = _hidden(folder)
+    folder.rename(hidden)
+    _discard(hidden)
+
+
+def _hidden(folder: Path) -> Path:
+    """A name beside a folder that is none for a style."""
+    return folder.with_name(f".impasto-{secrets.token_hex(8)}.old")
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder as far as it goes; of a link only the link: what it leads to is not ours."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _bare(path: Path) -> str:
-    """A reference's name without the number that an earlier copy of it got."""
-    return re.sub(r"^\d\d-", "", path.name)
+    """A reference's name without the number that an earlier copy of it got, as every system and archive takes it."""
+    # A picture is known by its content; the extension is for people, and for what an archive may hold.
+    stem, suffix = (path.stem, path.suffix) if path.suffix.lower() in EXTENSIONS else (path.name, ".png")
+    plain = "".join(char if char.isprintable() and char not in '\\:*?"<>|' else "_" for char in stem)
+    return re.sub(r"^\d\d-", "", plain)[:_LONGEST_NAME] + suffix
 
 
 def _checked(folder: Path, named: _File) -> Path:

@@ -1,6 +1,7 @@
 """The style library: styles by name, those that come with impasto and those that a user added.
 
-A user's styles are folders in one folder, ``$IMPASTO_STYLES`` or the system's place for a user's data.
+A user's styles are folders in one folder, ``$IMPASTO_STYLES`` or the system's place for a user's data. There a style is
+called as its folder is, whatever its file says.
 """
 
 from __future__ import annotations
@@ -17,10 +18,19 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from impasto.errors import InputError
+from impasto.errors import InputError, OutputError
 from impasto.images import hex_palette, read
 from impasto.styles.archive import is_archive, unpack_archive, write_archive
-from impasto.styles.folder import Look, Style, is_style, read_style, write_style
+from impasto.styles.folder import (
+    Look,
+    Style,
+    is_style,
+    put_folder,
+    read_style,
+    refuse_other,
+    remove_folder,
+    write_style,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +55,15 @@ def house_styles() -> tuple[str, ...]:
 def added_styles() -> tuple[str, ...]:
     """Names of the user's styles."""
     place = library_folder()
-    return tuple(sorted(path.name for path in place.iterdir() if is_style(path))) if place.is_dir() else ()
+    try:
+        found = [path.name for path in place.iterdir() if _NAME.fullmatch(path.name) and is_style(path)]
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise InputError(
+            f"the styles in {str(place)!r} cannot be read: {error.strerror}; name another folder with {VARIABLE}"
+        ) from None
+    return tuple(sorted(found))
 
 
 def find_style(name: str | os.PathLike[str]) -> Style | None:
@@ -57,40 +75,57 @@ def find_style(name: str | os.PathLike[str]) -> Style | None:
         InputError: it is a folder or an archive, and no style; or it was changed.
     """
     path = Path(name)
-    if path.is_dir():
-        return read_style(path)
-    if path.exists():
-        return _unpacked(path) if is_archive(path) else None
-    word = os.fspath(name)
-    if not _NAME.fullmatch(word):
-        return None
-    if is_style(library_folder() / word):
-        return read_style(library_folder() / word)
-    return _house_style(word) if word in house_styles() else None
+    if lies(path):
+        return read_style(path) if path.is_dir() else _unpacked(path) if is_archive(path) else None
+    return named_style(os.fspath(name))
 
 
 def get_style(name: str | os.PathLike[str]) -> Style:
-    """The style that is meant by a folder, an archive or a name.
+    """The style that is meant by a folder, an archive or a name; a picture is never meant.
 
     Raises:
         InputError: there is none.
     """
-    found = find_style(name)
+    found = find_style(name) or named_style(os.fspath(name))
     if found is None:
-        known = ", ".join((*added_styles(), *house_styles()))
+        known = ", ".join(dict.fromkeys((*added_styles(), *house_styles())))
         raise InputError(
             f"there is no style {os.fspath(name)!r}; there are {known}, and folders and archives of styles"
         )
     return found
 
 
+def named_style(name: str) -> Style | None:
+    """The style of the library that has a name, whatever else has it.
+
+    Raises:
+        InputError: it was changed.
+    """
+    if not _NAME.fullmatch(name):
+        return None
+    if is_style(library_folder() / name):
+        return read_style(library_folder() / name).model_copy(update={"name": name})
+    return _house_style(name) if name in house_styles() else None
+
+
+def lies(path: Path) -> bool:
+    """Whether there is something at a path; not where it cannot be, as with a name that is too long."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def reference_folders() -> tuple[Path, ...]:
-    """Where pictures of styles of the library lie: what a recipe names may be one of them."""
-    return (_house(), *(library_folder() / name / "references" for name in added_styles()))
+    """Where files of styles of the library lie: what a recipe names may be one of them."""
+    mine = [library_folder() / name for name in added_styles()]
+    return (_house(), *(folder / "references" for folder in mine), *mine)
 
 
 def add_style(name: str, references: Sequence[Path], look: Look | None = None, *, replace: bool = False) -> Style:
     """Add a style to the library.
+
+    One that is replaced by the same pictures keeps what was trained on them, and loses it otherwise.
 
     Raises:
         InputError: the name is none for a style, or taken; or there are no pictures.
@@ -102,7 +137,13 @@ def add_style(name: str, references: Sequence[Path], look: Look | None = None, *
         raise InputError("no picture was given; give at least one that shows the style")
     for path in references:
         read(path)
-    return write_style(target, name, references, look=look)
+    before = _before(target)
+    if before is None or [path.read_bytes() for path in before.references] != [
+        path.read_bytes() for path in references
+    ]:
+        return write_style(target, name, references, look=look)
+    card = None if before.card is None else before.card.read_bytes()
+    return write_style(target, name, references, _files(before), look, card)
 
 
 def remove_style(name: str) -> None:
@@ -110,6 +151,7 @@ def remove_style(name: str) -> None:
 
     Raises:
         InputError: there is none, or it comes with impasto.
+        OutputError: it cannot be removed; it is untouched.
     """
     if name not in added_styles():
         if name in house_styles():
@@ -117,7 +159,13 @@ def remove_style(name: str) -> None:
         raise InputError(
             f"there is no style {name!r} in {str(library_folder())!r}; there are {', '.join(added_styles()) or 'none'}"
         )
-    shutil.rmtree(library_folder() / name)
+    try:
+        remove_folder(library_folder() / name)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove the style {name!r} from {str(library_folder())!r}: {error.strerror}; nothing was changed; "
+            "see who may write there"
+        ) from error
 
 
 def export_style(name: str | os.PathLike[str], target: Path) -> None:
@@ -129,8 +177,8 @@ def export_style(name: str | os.PathLike[str], target: Path) -> None:
     """
     style = get_style(name)
     with tempfile.TemporaryDirectory(prefix="impasto-") as place:
-        trained = {engine: (each.path.name, each.path.read_bytes()) for engine, each in style.trained.items()}
-        write_style(Path(place) / "style", style.name, style.references, trained, style.look)
+        card = None if style.card is None else style.card.read_bytes()
+        write_style(Path(place) / "style", style.name, style.references, _files(style), style.look, card)
         write_archive(Path(place) / "style", target)
 
 
@@ -138,18 +186,28 @@ def import_style(file: Path, name: str | None = None, *, replace: bool = False) 
     """Add an archive's style to the library, under its own name or another.
 
     Raises:
-        InputError: it is no archive of a style; the name is taken.
+        InputError: it is no archive of a style; the name is taken, or its own is none for the library.
+        OutputError: it cannot be written; nothing was changed.
     """
     if not file.is_file():
         raise InputError(f"there is no file {str(file)!r}; give an archive that `impasto styles export` wrote")
-    library_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".impasto-", dir=library_folder()) as place:
-        style = unpack_archive(file, Path(place) / "style")
-        target = new_folder(name or style.name, replace=replace)
-        if target.exists():
-            target.rename(Path(place) / "old")
-        (Path(place) / "style").rename(target)
-    return read_style(target)
+    _make(library_folder())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".impasto-", dir=library_folder()) as place:
+            style = unpack_archive(file, Path(place) / "style")
+            if name is None and not _NAME.fullmatch(style.name):
+                raise InputError(
+                    f"the style in {str(file)!r} is called {style.name!r}, which is no name in the library; "
+                    "give one with --name, such as spring-2027"
+                )
+            target = new_folder(name or style.name, replace=replace)
+            put_folder(Path(place) / "style", target)
+    except OSError as error:
+        raise OutputError(
+            f"cannot add {str(file)!r} to {str(library_folder())!r}: {error.strerror or error}; nothing was changed; "
+            "free some space, or see who may write there"
+        ) from error
+    return read_style(target).model_copy(update={"name": target.name})
 
 
 def new_folder(name: str, *, replace: bool = False) -> Path:
@@ -157,6 +215,7 @@ def new_folder(name: str, *, replace: bool = False) -> Path:
 
     Raises:
         InputError: the name is none for a style, or taken.
+        OutputError: what has the name is no style, or the library cannot be made.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -167,19 +226,63 @@ def new_folder(name: str, *, replace: bool = False) -> Path:
     target = library_folder() / name
     if target.exists() and not replace:
         raise InputError(f"there is a style {name!r} already; choose another name, or replace it with --overwrite")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    refuse_other(target)
+    _make(target.parent)
     return target
 
 
+def _before(folder: Path) -> Style | None:
+    """The style that lies there; None also where it is damaged: nothing of it is worth keeping."""
+    try:
+        return read_style(folder)
+    except InputError:
+        return None
+
+
+def _files(style: Style) -> dict[str, tuple[str, bytes]]:
+    """What was trained, by engine, with its name."""
+    return {engine: (each.path.name, each.path.read_bytes()) for engine, each in style.trained.items()}
+
+
+def _make(folder: Path) -> None:
+    """Make a folder for styles.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {str(folder)!r} for styles: {error.strerror}; see who may write there, or name "
+            f"another with {VARIABLE}"
+        ) from error
+
+
 def _unpacked(archive: Path) -> Style:
-    """An archive's style, unpacked once into the user's cache under the hash of its bytes."""
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    """An archive's style, unpacked once into the user's cache under the hash of its bytes.
+
+    Raises:
+        InputError: it cannot be read, or is no archive of a style.
+        OutputError: the cache cannot be written.
+    """
+    try:
+        with archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{str(archive)!r} cannot be read: {error.strerror}; see who may read it") from None
     target = platformdirs.user_cache_path("impasto") / "styles" / digest[:32]
-    if is_style(target):
-        return read_style(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return unpack_archive(archive, target)
+    if (before := _before(target)) is not None:
+        return before
+    shutil.rmtree(target, ignore_errors=True)  # it was damaged
+    _make(target.parent)
+    try:
+        return unpack_archive(archive, target)
+    except OutputError:
+        # Another process may have been as quick: the same bytes give the same style.
+        if (same := _before(target)) is None:
+            raise
+        return same
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,8 @@
 """Templates become pages: self-contained, safe to open, the same bytes for the same arguments.
 
 Names in a page come from files that anybody may have made, so every text is escaped, and the page's own policy forbids
-whatever it does not need: nothing is fetched, and no script runs but the slider's, which is allowed by its hash.
+whatever it does not need: nothing is fetched, and no script runs but those beside the templates, each allowed by its
+hash.
 """
 
 from __future__ import annotations
@@ -110,11 +111,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    slider = (_TEMPLATES / "slider.js").read_text(encoding="utf-8").strip()
     environment.filters["number"] = number
+    for name in ("slider", "campaign"):
+        script = (_TEMPLATES / f"{name}.js").read_text(encoding="utf-8").strip()
+        environment.globals[f"{name}_script"] = Markup(script)  # noqa: S704 — our own file
+        environment.globals[f"{name}_hash"] = b64encode(sha256(script.encode()).digest()).decode()
     environment.globals.update(
-        slider_script=Markup(slider),  # noqa: S704 — our own file
-        slider_hash=b64encode(sha256(slider.encode()).digest()).decode(),
         series_light=SERIES_LIGHT,
         series_dark=SERIES_DARK,
     )
