@@ -38,8 +38,8 @@ test: install
 
 # Without it the tests of the web pages are skipped.
 browser: install
-	{ command -v chromium && command -v npm; } >/dev/null \
-	  || { apt-get update -qq && apt-get install -qq --no-install-recommends chromium npm; }
+	missing=$$(for tool in chromium npm; do command -v $$tool >/dev/null || echo $$tool; done); [ -z "$$missing" ] \
+	  || { apt-get update -qq && apt-get install -qq --no-install-recommends $$missing; }
 	$(BIN)/python -c 'from impasto.cli.ort_web import download_runtime; download_runtime()'
 
 static: install

@@ -13,7 +13,7 @@ from impasto.vgg import load_network
 from impasto.vgg.weights import load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 def _one_thread() -> None:
     """At 64 px a second thread gains nothing, and on a busy machine waiting for it costs a hundred times the work."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the styles of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMPASTO_STYLES", str(tmp_path_factory.mktemp("styles")))
+        yield
 
 
 @pytest.fixture(scope="session")

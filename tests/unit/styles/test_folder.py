@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
-from impasto.errors import InputError, OutputError, UnreadableImageError
-from impasto.styles import is_style, read_style, write_style
+from impasto.errors import InputError, OutputError, SettingsError, UnreadableImageError
+from impasto.styles import Look, is_style, make_look, read_style, write_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-TRAINED = {"fast": ("fast.safetensors", b"weights")}
-
-
-@pytest.fixture
-def references(tmp_path: Path) -> list[Path]:
-    """Two pictures of the same name."""
-    paths = [tmp_path / "one" / "wave.png", tmp_path / "two" / "wave.png"]
-    for path, color in zip(paths, ("navy", "teal"), strict=True):
-        path.parent.mkdir()
-        Image.new("RGB", (40, 30), color).save(path)
-    return paths
-
-
-@pytest.fixture
-def folder(tmp_path: Path, references: list[Path]) -> Path:
-    """A whole style."""
-    write_style(tmp_path / "wave", "The wave", references, TRAINED)
-    return tmp_path / "wave"
 
 
 def _change(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -159,3 +140,114 @@ def test_link_that_leads_out_of_the_folder_is_not_followed(folder: Path, tmp_pat
     (folder / "fast.safetensors").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="is a link"):
         read_style(folder)
+
+
+def test_folder_of_references_that_leads_elsewhere_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (folder / "references").rename(tmp_path / "elsewhere")
+    (folder / "references").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"references' is a link"):
+        read_style(folder)
+
+
+def test_style_keeps_its_look_its_card_and_its_colors(folder: Path) -> None:
+    style = read_style(folder)
+    assert style.look.licence == "CC0-1.0"
+    assert style.look.settings == {"fast": {"strength": 0.8}}
+    assert style.look.thresholds == {"style_gain": {"review_below": 0.2}}
+    assert style.palette
+    assert style.palette[0] == "#000080"  # navy: of the first picture
+    assert style.card == folder / "MODEL_CARD.md"
+
+
+def test_look_is_kept_where_none_is_given_and_replaced_where_one_is(folder: Path, references: list[Path]) -> None:
+    assert write_style(folder, "again", references).look.licence == "CC0-1.0"
+    assert write_style(folder, "again", references, look=Look()).look == Look()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"oil": {"strength": 0.8}}, "no engine named 'oil'; there are .*fast"),
+        ({"fast": {"wetness": 1}}, "no setting named 'wetness'"),
+        ({"fast": {"steps": 3}}, "no setting named 'steps'"),
+        ({"fast": {"cls": 1}}, "no setting named 'cls'"),
+        ({"fast": {"strength": 2}}, "strength"),
+        ({"fast": {"device": "cpu"}}, "device belongs to a call or a machine"),
+        ({"fast": {"model": "/home/me/m.safetensors"}}, "model belongs to"),
+        ({"optimize": {"vgg_weights": "w.pth"}}, "vgg_weights belongs to"),
+        ({"optimize": {"init": "start.png"}}, "init belongs to"),
+        ({"optimize": {"time_budget": 5}}, "time_budget belongs to"),
+        ({"fast": {"bit_depth": 16}}, "bit_depth belongs to"),
+    ],
+)
+def test_settings_that_are_none_or_no_styles_are_refused_when_made_and_when_read(
+    folder: Path, settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        make_look(settings=settings)
+    _change(folder, lambda document: document.update(settings=settings))
+    with pytest.raises(InputError, match=words):
+        read_style(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(palette=["red"]), "palette"),
+        (lambda d: d.update(palette=['#00000g" onload="x']), "palette"),
+        (lambda d: d.update(thresholds={"style_gain": {"review_below": "low"}}), "thresholds"),
+        (lambda d: d.update(licence="x" * 2001), "licence"),
+        (lambda d: d.update(script="x"), "script"),
+    ],
+)
+def test_look_that_is_none_is_refused(folder: Path, change, words: str) -> None:
+    _change(folder, change)
+    with pytest.raises(InputError, match=words):
+        read_style(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a\\b.png", "01-a_b.png"),
+        ("C:x.png", "01-C_x.png"),
+        ("line\nbreak.png", "01-line_break.png"),
+        ("painting", "01-painting.png"),
+        ("painting.scan", "01-painting.scan.png"),
+        ("07-wave.PNG", "01-wave.PNG"),
+        ("w" * 200 + ".png", "01-" + "w" * 60 + ".png"),
+    ],
+)
+def test_reference_gets_a_name_that_every_system_takes(
+    tmp_path: Path, references: list[Path], name: str, kept: str
+) -> None:
+    (tmp_path / name).write_bytes(references[0].read_bytes())
+    style = write_style(tmp_path / "style", "style", [tmp_path / name])
+    assert [path.name for path in style.references] == [kept]
+
+
+def test_style_before_is_there_again_where_the_new_one_cannot_be_renamed(
+    folder: Path, references: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise OSError(errno.EACCES, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match=r"Permission denied; nothing was changed"):
+        write_style(folder, "again", references)
+    assert read_style(folder).name == "The wave"
+    assert not list(folder.parent.glob(".impasto-*"))
+
+
+def test_link_to_a_style_is_replaced_and_what_it_leads_to_stays(
+    folder: Path, references: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    write_style(tmp_path / "link", "again", references)
+    assert read_style(tmp_path / "link").name == "again"
+    assert read_style(folder).name == "The wave"
+    assert not list(tmp_path.glob(".impasto-*"))
