@@ -15,6 +15,7 @@ from impasto.api.videos import shares_at
 from impasto.errors import InputError, OutputError, SettingsError, UnreadableImageError
 from impasto.progress import Cancelled, CancelToken
 from impasto.recipe import Recipe
+from impasto.styles import write_style
 from impasto.video import run as video_run
 from impasto.video.footage import probe
 from impasto.video.reading import FrameReader
@@ -131,6 +132,14 @@ def test_styles_follow_each_other(clip: Callable[..., Path], styles: list[Path],
     assert redness[-1] > redness[0] + 60
     alone = read(impasto.stylize_video(source, styles[1], tmp_path / "red.mkv", smooth=0, codec="ffv1").output)
     assert np.abs(read(done.output)[-1].astype(int) - alone[-1]).max() <= 1
+
+
+def test_keyframe_takes_no_style_of_several_pictures(
+    clip: Callable[..., Path], styles: list[Path], tmp_path: Path
+) -> None:
+    write_style(tmp_path / "both", "both", styles)
+    with pytest.raises(SettingsError, match="a keyframe takes one picture"):
+        impasto.stylize_video(clip(), styles[0], tmp_path / "out.mp4", keyframes=[(0.5, tmp_path / "both")])
 
 
 def test_shares_lie_between_two_keyframes() -> None:
