@@ -18,7 +18,8 @@ from impasto.api.stylize import plan as plan_picture
 from impasto.batch.inputs import inputs_of, read_manifest
 from impasto.batch.job import Result
 from impasto.batch.journal import DECISIONS, ROWS, TARGETS, Journal, read_decisions
-from impasto.batch.local import run_local
+from impasto.batch.local import LocalRunner, cores
+from impasto.batch.on_ray import RayRunner
 from impasto.batch.plan import Plan, disk_mb, make_jobs, style_source
 from impasto.batch.remote import Mirror, is_remote
 from impasto.batch.summary import Campaign
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from impasto.batch.journal import Decision
 
     PathLike = str | os.PathLike[str]
-    Execute = Callable[[Callable[[Job], Result], Sequence[Job]], Iterator[tuple[Job, Result | None]]]
+    Call = Callable[[Callable[[Job], Result], Sequence[Job]], Iterator[tuple[Job, Result | None]]]
 
 #: Names of the outputs that a run set out to write: files of that name are its own.
 _PLANNED: Final = "planned.json"
@@ -47,6 +48,8 @@ REPORT: Final = "report.html"
 _SAMPLE: Final = (6, 24)
 TARGET_QUANTILE: Final = 0.25
 _DISK_RESERVE: Final = 1.05
+#: Of the memory that is free, what all workers together may take.
+_MEMORY_SHARE: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def plan_campaign(
     place = Path(output) if not is_remote(os.fspath(output)) else _staging(os.fspath(output))
     asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only, overwrite=overwrite)
     journal = Journal.peek(place)
-    return _planned(asked, journal.rows, journal.targets())
+    return _costed(_planned(asked, journal.rows, journal.targets()), asked)
 
 
 def run_campaign(
@@ -141,23 +144,24 @@ def run_campaign(
             mirror.get(place, name)
     with Journal(place) as journal:
         asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only, overwrite=overwrite)
-        execute = _executor(asked, ray, token)
-        targets = _measured(asked, journal, execute)
-        plan = _planned(asked, journal.rows, targets, mirror)
+        plan = _costed(_planned(asked, journal.rows, journal.targets(), mirror), asked)
         _refuse_foreign(plan, journal, overwrite=overwrite)
         _refuse_full(plan)
         if on_plan:
             on_plan(plan)
-        write_whole(place / _PLANNED, json.dumps([name for job in plan.jobs for name in job.outputs]).encode())
-        _set_aside(plan, place)
-        for number, (job, result) in enumerate(execute(paint_job, plan.jobs), start=1):
-            kept = result or Result.failed(job, "its process died twice; there may not be enough memory for it")
-            if mirror and kept.status == "done":
-                for name in kept.outputs:
-                    mirror.put(place, name)
-            journal.add(kept)
-            if on_result:
-                on_result(number, len(plan.jobs), kept)
+        with RayRunner(ray, workers, token) if ray and plan.jobs else LocalRunner(plan.workers, token) as call:
+            if _measured(asked, plan, journal, call):
+                plan = _planned(asked, journal.rows, journal.targets(), mirror)
+            write_whole(place / _PLANNED, json.dumps([name for job in plan.jobs for name in job.outputs]).encode())
+            _set_aside(plan, place)
+            for number, (job, result) in enumerate(call(paint_job, plan.jobs), start=1):
+                kept = result or Result.failed(job, "its process died twice; there may not be enough memory for it")
+                if mirror and kept.status == "done":
+                    for name in kept.outputs:
+                        mirror.put(place, name)
+                journal.add(kept)
+                if on_result:
+                    on_result(number, len(plan.jobs), kept)
         campaign = _campaign(asked, plan, journal.rows)
         campaign.to_html(place / REPORT)
     if mirror:
@@ -256,7 +260,7 @@ def _planned(
             todo.append(job)
     sizes = {str(one.path): (one.width, one.height) for one in asked.inputs}
     near = asked.place if asked.place.exists() else next(one for one in asked.place.absolute().parents if one.exists())
-    plan = Plan(
+    return Plan(
         asked.place,
         tuple(todo),
         tuple(finished),
@@ -266,13 +270,19 @@ def _planned(
         disk_mb(todo, sizes),
         shutil.disk_usage(near).free / 2**20,
     )
-    if not todo:
+
+
+def _costed(plan: Plan, asked: _Asked) -> Plan:
+    """The same plan with memory, workers and time; the job of middle size stands for all."""
+    if not plan.jobs:
         return plan
-    # The one of middle size stands for all.
-    middle = sorted(todo, key=lambda job: sizes[job.content][0] * sizes[job.content][1])[len(todo) // 2]
+    sizes = {str(one.path): one.width * one.height for one in asked.inputs}
+    middle = sorted(plan.jobs, key=lambda job: sizes[job.content])[len(plan.jobs) // 2]
     cost = plan_picture(middle.content, middle.source, engine=middle.engine, **middle.settings)
-    workers = asked.workers or _workers(cost.memory_mb, len(todo))
-    return plan.but(memory_mb=cost.memory_mb, workers=workers, seconds=cost.seconds * len(todo) / workers)
+    free = psutil.virtual_memory().available / 2**20
+    most = min(cores(), int(free * _MEMORY_SHARE / max(cost.memory_mb, 1)))
+    workers = max(1, min(asked.workers or most, len(plan.jobs)))
+    return plan.but(memory_mb=cost.memory_mb, workers=workers, seconds=cost.seconds * len(plan.jobs) / workers)
 
 
 def _notes(pack: Pack, todo: Sequence[Job]) -> tuple[str, ...]:
@@ -283,32 +293,16 @@ def _notes(pack: Pack, todo: Sequence[Job]) -> tuple[str, ...]:
     return (f"{len(bare)} pictures have no mask ({', '.join(bare[:5])} …): all of them is painted",) if bare else ()
 
 
-def _workers(memory_mb: float, jobs: int) -> int:
-    """One for each core, as far as memory and work go."""
-    free = psutil.virtual_memory().available / 2**20
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, int(free * 0.8 / max(memory_mb, 1)), jobs))
+def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
+    """Measure the style gain that a style's pictures are brought down to, once for a campaign's folder.
 
-
-def _executor(asked: _Asked, ray: str | None, token: CancelToken) -> Execute:
-    """What calls a function for every job."""
-    if ray is not None:
-        from impasto.batch.on_ray import run_on_ray
-
-        return lambda function, jobs: run_on_ray(function, jobs, ray, asked.workers, token)
-
-    def local(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | None]]:
-        return run_local(function, jobs, min(asked.workers or _workers(1, len(jobs)), max(1, len(jobs))), token)
-
-    return local
-
-
-def _measured(asked: _Asked, journal: Journal, execute: Execute) -> dict[str, float]:
-    """The style gain of each style that its pictures are brought down to, measured once for a campaign's folder."""
+    Returns:
+        Whether there is one that was not known before.
+    """
     targets = journal.targets()
     engine, _ = asked.pack.run
-    if not asked.pack.level or engine != "fast":
-        return {}
+    if not asked.pack.level or engine != "fast" or not plan.jobs:
+        return False
     jobs = make_jobs(asked.pack, asked.inputs, asked.place, {}, {})
     identities = {job.source: style_source(job.source).identity for job in jobs}
     missing = [source for source, identity in identities.items() if identity not in targets]
@@ -318,7 +312,7 @@ def _measured(asked: _Asked, journal: Journal, execute: Execute) -> dict[str, fl
         if len(of_style) >= _SAMPLE[0]:
             samples += of_style[: _SAMPLE[1]]
     gains: dict[str, list[float]] = {}
-    for _, result in execute(measure_job, samples):
+    for _, result in call(measure_job, samples):
         if result and result.status == "done":
             gains.setdefault(identities[result.source], []).append(result.values["style_gain"])
     fresh = {
@@ -327,9 +321,8 @@ def _measured(asked: _Asked, journal: Journal, execute: Execute) -> dict[str, fl
         if len(found) >= _SAMPLE[0]
     }
     if fresh:
-        targets |= fresh
-        journal.keep_targets(targets)
-    return targets
+        journal.keep_targets(targets | fresh)
+    return bool(fresh)
 
 
 def _refuse_foreign(plan: Plan, journal: Journal, *, overwrite: bool) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Final, TypeVar
-
-from impasto.batch.job import Job
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from impasto.batch.job import Job
     from impasto.progress import CancelToken
 
 T = TypeVar("T")
@@ -28,69 +27,102 @@ _LOOK_S: Final = 0.2
 _TRIES: Final = 2
 
 
-def run_local(
-    function: Callable[[Job], T], jobs: Sequence[Job], workers: int, cancel: CancelToken
-) -> Iterator[tuple[Job, T | None]]:
-    """Call a function for every job, in processes, and give what it returned as it comes.
+class LocalRunner:
+    """Calls functions for jobs; inside a ``with`` block, its processes stay from one call to the next.
 
     Args:
-        function: importable by name; it raises nothing.
-        jobs: in the order in which they are begun.
-        workers: processes; with 1, it runs in this one.
+        workers: processes; with 1, everything runs in this one.
         cancel: looked at between two results; stopped, no more jobs are begun and those under way are finished.
-
-    Yields:
-        Each job with its result; None for one that killed its process twice.
     """
-    if workers == 1:
-        for job in jobs:
-            if _ended(cancel):
-                return
-            yield job, function(job)
-        return
-    waiting, alone = deque(jobs), deque[Job]()
-    tries: dict[str, int] = {}
-    while (waiting or alone) and not _ended(cancel):
-        # What was under way when a process died is tried one at a time: only one of them is to blame.
-        lonely = bool(alone)
-        queue = deque([alone.popleft()]) if lonely else waiting
-        lost = yield from _one_pool(function, queue, 1 if lonely else workers, cancel)
-        for job in lost:
-            tries[job.key] = tries.get(job.key, 0) + 1
-            if lonely and tries[job.key] >= _TRIES:
-                yield job, None
-            else:
-                alone.append(job)
 
+    def __init__(self, workers: int, cancel: CancelToken) -> None:
+        self._workers, self._cancel = workers, cancel
+        self._pool: ProcessPoolExecutor | None = None
 
-def _one_pool(
-    function: Callable[[Job], T], queue: deque[Job], workers: int, cancel: CancelToken
-) -> Generator[tuple[Job, T | None], None, list[Job]]:
-    """Work on the queue until it is empty or a process dies; returns the jobs that were under way then."""
-    running: dict[Future[T], Job] = {}
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (_threads(workers),))
-    try:
-        while (queue or running) and not (_ended(cancel) and not running):
-            while queue and len(running) < workers and not _ended(cancel):
-                job = queue.popleft()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def __call__(self, function: Callable[[Job], T], jobs: Sequence[Job]) -> Iterator[tuple[Job, T | None]]:
+        """Call a function for every job and give what it returned as it comes.
+
+        Args:
+            function: importable by name; it raises nothing.
+            jobs: in the order in which they are begun.
+
+        Yields:
+            Each job with its result; None for one that killed its process twice.
+        """
+        if self._workers == 1:
+            for job in jobs:
+                if self._ended():
+                    return
+                yield job, function(job)
+            return
+        waiting, tries = deque(jobs), Counter[str]()
+        alone: deque[Job] = deque()
+        while (waiting or alone) and not self._ended():
+            # What was under way when a process died is tried one at a time: only one of them is to blame.
+            lonely = bool(alone)
+            queue = deque([alone.popleft()]) if lonely else waiting
+            lost = yield from self._until_one_dies(function, queue)
+            for job in lost:
+                tries[job.key] += 1
+                if lonely and tries[job.key] >= _TRIES:
+                    yield job, None
+                else:
+                    alone.append(job)
+
+    def _until_one_dies(
+        self, function: Callable[[Job], T], queue: deque[Job]
+    ) -> Generator[tuple[Job, T | None], None, list[Job]]:
+        """Work on the queue until it is empty or a process dies; returns the jobs that were under way then."""
+        running: dict[Future[T], Job] = {}
+        pool = self._opened()
+        while running or (queue and not self._ended()):
+            while queue and len(running) < self._workers and not self._ended():
                 try:
-                    running[pool.submit(function, job)] = job
+                    running[pool.submit(function, queue[0])] = queue[0]
                 except BrokenProcessPool:
-                    queue.appendleft(job)
-                    return list(running.values())
+                    return self._closed_with(running)
+                queue.popleft()
             finished, _ = wait(running, _LOOK_S, FIRST_COMPLETED)
+            self._ended()
+            broken = False
             for future in finished:
                 if isinstance(future.exception(), BrokenProcessPool):
-                    # Those that came through are not lost.
-                    for other in finished:
-                        if other.exception() is None:
-                            yield running.pop(other), other.result()
-                    return list(running.values())
-            for future in finished:
-                yield running.pop(future), future.result()
+                    broken = True
+                else:
+                    yield running.pop(future), future.result()
+            if broken:
+                return self._closed_with(running)
         return []
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def _opened(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context, about = multiprocessing.get_context("spawn"), (_threads(self._workers),)
+            self._pool = ProcessPoolExecutor(self._workers, context, _begin, about)
+        return self._pool
+
+    def _closed_with(self, running: dict[Future[T], Job]) -> list[Job]:
+        self._close()
+        return list(running.values())
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _ended(self) -> bool:
+        """Whether no more jobs are to be begun.
+
+        Raises:
+            Cancelled: what is under way does not count either.
+        """
+        self._cancel.check()
+        return self._cancel.stopped
 
 
 def _begin(threads: int) -> None:
@@ -104,17 +136,10 @@ def _begin(threads: int) -> None:
     reuse_memory()
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _threads(workers: int) -> int:
-    return max(
-        1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) // workers
-    )
-
-
-def _ended(cancel: CancelToken) -> bool:
-    """Whether no more jobs are to be begun.
-
-    Raises:
-        Cancelled: what is under way does not count either.
-    """
-    cancel.check()
-    return cancel.stopped
+    return max(1, cores() // workers)
