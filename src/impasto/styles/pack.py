@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -40,12 +41,23 @@ from impasto.palette import MAX_SWATCHES, parse_palette
 from impasto.settings import ENGINES, choose_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _LARGEST_PX: Final = 16384
 _FIELDS: Final = ("picture", "style", "channel", "key")
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
-_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
+#: Names that a folder or file cannot have everywhere, in small letters (Windows keeps them for devices).
+RESERVED: Final = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10))}
+)
+#: Folders of a campaign that no channel may have the name of.
+_OWN_FOLDERS: Final = frozenset({"inputs", "masks", "pictures", "rejected"})
+_FOLDER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _-]{0,62}[A-Za-z0-9_-])?")
+#: Settings that may be paths.
+_PATHS: Final = ("init", "model", "vgg_weights")
+#: Formats of 8 bits a channel.
+_SHALLOW: Final = ("jpg", "webp", "avif")
 
 
 def _colors(colors: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,6 +66,20 @@ def _colors(colors: tuple[str, ...]) -> tuple[str, ...]:
     except SettingsError as error:
         raise ValueError(str(error).removeprefix("palette ")) from None
     return colors
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """The first that is there more than once."""
+    return next((name for name, many in Counter(names).items() if many > 1), None)
+
+
+def _channel_name(name: str) -> str:
+    """A folder's name, on any system."""
+    if not _FOLDER.fullmatch(name) or name.lower() in RESERVED:
+        raise ValueError(f"{name!r} is no name for a folder; use up to 64 letters, digits, spaces, - and _")
+    if name.lower() in _OWN_FOLDERS:
+        raise ValueError(f"{name!r} is a folder of the campaign's own; give another name")
+    return name
 
 
 def _name_pattern(text: str) -> str:
@@ -110,7 +136,7 @@ class Protect(_Part):
 class Channel(_Part):
     """One size and format in which every picture is written."""
 
-    name: str = Field(pattern=_WORD.pattern + "$")
+    name: Annotated[str, AfterValidator(_channel_name)]
     width: int = Field(ge=16, le=_LARGEST_PX)
     height: int = Field(ge=16, le=_LARGEST_PX)
     fit: Literal["crop", "fit", "pad"] = Field(
@@ -160,12 +186,16 @@ class Pack(_Part):
                         "colors.reach and settings.color or settings.palette say different things; give one of them"
                     )
                 settings |= {"color": "palette", "palette": self.colors.reach}
-            ENGINES[engine].of(**settings)
+            checked = ENGINES[engine].of(**settings)
         except SettingsError as error:
             raise ValueError(str(error)) from None
-        names = [channel.name for channel in self.channels]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"there are two channels named {twice[0]!r}; give each its own name")
+        if checked.bit_depth == 16 and self.format in _SHALLOW:
+            raise ValueError(f"format {self.format!r} holds 8 bits a channel, settings.bit_depth is 16; use png or tif")
+        # Folders whose names differ by capitals alone are one on some systems.
+        if twice := _twice([channel.name.lower() for channel in self.channels]):
+            raise ValueError(f"there are two channels named {twice!r}; give each its own name")
+        if twice := _twice(self.styles):
+            raise ValueError(f"the style {twice!r} is there twice; leave one out")
         if len(self.styles) > 1 and not ("{style}" in self.naming or "{key}" in self.naming):
             raise ValueError(f"naming {self.naming!r} is the same for every style; put {{style}} or {{key}} into it")
         return self
@@ -181,7 +211,7 @@ class Pack(_Part):
 
 
 def read_pack(path: Path) -> Pack:
-    """A pack from its file; styles and masks are then paths from here, or names.
+    """A pack from its file; styles, masks and files of the settings are then paths from here, or names.
 
     Raises:
         InputError: it cannot be read.
@@ -198,7 +228,12 @@ def read_pack(path: Path) -> Pack:
     styles = tuple(str(path.parent / style) if (path.parent / style).exists() else style for style in pack.styles)
     mask = pack.protect.mask
     placed = None if mask is None else str(path.parent / mask)
-    return pack.model_copy(update={"styles": styles, "protect": pack.protect.model_copy(update={"mask": placed})})
+    settings = {
+        name: str(path.parent / value) if name in _PATHS and (path.parent / str(value)).is_file() else value
+        for name, value in pack.settings.items()
+    }
+    protect = pack.protect.model_copy(update={"mask": placed})
+    return pack.model_copy(update={"styles": styles, "protect": protect, "settings": settings})
 
 
 def make_pack(found: dict[str, Any], where: str) -> Pack:
@@ -211,7 +246,7 @@ def make_pack(found: dict[str, Any], where: str) -> Pack:
         return Pack.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(str(part) for part in first["loc"] if part != "float")  # one of the kinds of a threshold
         if first["type"] == "extra_forbidden":
             known = ", ".join(_known(first["loc"][:-1]))
             raise SettingsError(f"{where}: there is no {place!r}; there are {known}") from None
