@@ -204,6 +204,7 @@ def test_list_leaves_out_what_was_damaged_and_what_has_no_name(
     shutil.copytree(spring, library / "My style")
     shutil.copytree(spring, library / ".impasto-0.old")
     (library / "empty").mkdir()
+    assert added_styles() == ("bad", "spring")
     assert [style.name for style in list_styles()] == ["spring", *HOUSE]
     assert "left out bad: the style lacks" in caplog.text
     with pytest.raises(InputError, match="the style lacks"):
