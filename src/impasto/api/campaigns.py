@@ -207,7 +207,7 @@ def _asked(
         raise OutputError(f"{str(place)!r} is a file; give a folder with --output")
     engine, settings = rules.run
     if manifest is not None:
-        found, problems = read_manifest(Path(manifest), ENGINES[engine].model_fields)
+        found, problems = read_manifest(Path(manifest), ENGINES[engine].model_fields, place)
     else:
         found, problems = inputs_of([os.fspath(one) for one in inputs], place)
     for one in found:

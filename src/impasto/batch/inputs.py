@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import glob
 import hashlib
+import io
 import json
 import os
 import tomllib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _COLUMNS: Final = ("picture", "style")
+#: Where a CSV row keeps what it has no column for.
+_REST: Final = "\n"
 _MANIFESTS: Final = (".csv", ".jsonl", ".toml")
 
 
@@ -66,20 +70,20 @@ def inputs_of(words: Sequence[str], output: Path) -> tuple[list[Input], list[Pro
         if is_remote(word):
             paths += fetch(word, output / "inputs", _is_picture)
             continue
-        found = _meant(word)
-        if not found:
-            problems.append(Problem(word, _nothing(word)))
-        if Path(word).is_dir() and output.resolve().is_relative_to(Path(word).resolve()):
+        if (searched := _searched(word)) and _real(output).is_relative_to(_real(searched)):
             raise InputError(
                 f"the output {str(output)!r} lies in the input {word!r}, which would find its own pictures; give "
                 "another folder with --output"
             )
+        found = _meant(word, problems)
+        if not found:
+            problems.append(Problem(word, _nothing(word)))
         paths += found
     inputs: list[Input] = []
     known: dict[str, Path] = {}
-    fetched = (output / "inputs").resolve()
-    for path in dict.fromkeys(path.resolve() for path in paths):
-        if path.is_relative_to(output.resolve()) and not path.is_relative_to(fetched):
+    fetched = _real(output / "inputs")
+    for real, path in {_real(path): path.absolute() for path in paths}.items():
+        if real.is_relative_to(_real(output)) and not real.is_relative_to(fetched):
             raise InputError(f"the input {str(path)!r} lies in the output; give another folder with --output")
         one = _looked_at(path)
         if isinstance(one, Input) and one.sha256 in known:
@@ -92,12 +96,13 @@ def inputs_of(words: Sequence[str], output: Path) -> tuple[list[Input], list[Pro
     return inputs, problems
 
 
-def read_manifest(path: Path, settings: Iterable[str]) -> tuple[list[Input], list[Problem]]:
+def read_manifest(path: Path, settings: Iterable[str], output: Path) -> tuple[list[Input], list[Problem]]:
     """The rows of a manifest: CSV, JSON lines, or TOML with ``[[pictures]]``.
 
     Args:
-        path: of the manifest; pictures and styles in it are paths from there.
+        path: of the manifest; pictures and styles in it are paths from there, or addresses.
         settings: names of settings that a row may have of its own.
+        output: the campaign's folder.
 
     Returns:
         The rows in their order; and rows whose picture is not there, cannot be read, or is there twice.
@@ -111,6 +116,8 @@ def read_manifest(path: Path, settings: Iterable[str]) -> tuple[list[Input], lis
     known: set[tuple[str, str | None, str]] = set()
     for number, row in enumerate(_rows(path), start=1):
         where = f"row {number} of the manifest {str(path)!r}"
+        if _REST in row:
+            raise InputError(f"{where} has a value too many, {row[_REST][0]!r}; put values with a comma into quotes")
         unknown = sorted(str(name) for name in row if name not in allowed)
         if unknown:
             raise InputError(f"{where} has {unknown[0]!r}, which is not known; there are {', '.join(allowed)}")
@@ -118,7 +125,7 @@ def read_manifest(path: Path, settings: Iterable[str]) -> tuple[list[Input], lis
         picture, style = given.pop("picture", None), given.pop("style", None)
         if not isinstance(picture, str) or not isinstance(style, str | None):
             raise InputError(f"{where} has no picture; give its path")
-        one = _looked_at(path.parent / picture)
+        one = _looked_at(_at(picture, path.parent, output))
         if isinstance(one, Problem):
             problems.append(Problem(picture, f"{where}: {one.reason}"))
             continue
@@ -144,9 +151,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
-            rows: Any = list(csv.DictReader(text.splitlines(), restkey="a value too many", strict=True))
+            rows: Any = list(csv.DictReader(io.StringIO(text, newline=""), restkey=_REST, strict=True))
         elif path.suffix.lower() == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
             rows = tomllib.loads(text).get("pictures")
     except (OSError, ValueError, csv.Error) as error:
@@ -157,21 +164,58 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _meant(word: str) -> list[Path]:
-    """The pictures that a word means, in the order of their names."""
+def _at(picture: str, base: Path, output: Path) -> Path | Problem:
+    """Where a manifest's picture lies on this machine."""
+    if not is_remote(picture):
+        return (base / picture).absolute()
+    try:
+        found = fetch(picture, output / "inputs", _is_picture)
+    except InputError as error:
+        return Problem(picture, str(error))
+    return found[0].absolute() if len(found) == 1 else Problem(picture, "it is several pictures; give each a row")
+
+
+def _meant(word: str, problems: list[Problem]) -> list[Path]:
+    """The pictures that a word means, in the order of their names; folders that cannot be read become problems."""
     place = Path(word)
     if place.is_dir():
+
+        def note(error: OSError) -> None:
+            problems.append(Problem(str(error.filename), f"it cannot be read: {error.strerror}"))
+
         found = []
-        for folder, folders, names in os.walk(place):
+        for folder, folders, names in os.walk(place, onerror=note):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             found += [Path(folder) / name for name in sorted(names) if _is_picture(name)]
         return found
-    if place.exists():
+    if os.path.lexists(place):
         return [place]
     if glob.has_magic(word):
-        matches = map(Path, sorted(glob.glob(word, recursive=True)))  # noqa: PTH207 — the pattern may be absolute
-        return [path for path in matches if path.is_file() and _is_picture(path.name)]
+        base, rest = _split(word)
+        # Not glob.glob: it follows links to folders, which may lead round in circles.
+        matches = sorted(base.glob(f"{rest}/*" if rest.endswith("**") else rest))
+        shown = [path for path in matches if not any(part.startswith(".") for part in path.relative_to(base).parts)]
+        return [path for path in shown if _is_picture(path.name) and not path.is_dir()]
     return []
+
+
+def _searched(word: str) -> Path | None:
+    """The folder in which all pictures are looked for, however deep; None where a word names some of one folder."""
+    if Path(word).is_dir():
+        return Path(word)
+    return _split(word)[0] if not os.path.lexists(word) and "**" in Path(word).parts else None
+
+
+def _split(pattern: str) -> tuple[Path, str]:
+    """A pattern as the folder before its first sign, and what is looked for there."""
+    parts = Path(pattern).parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first]), "/".join(parts[first:])
+
+
+def _real(path: Path) -> Path:
+    """A path without links; of one that leads round in circles, the path (Path.resolve raises there)."""
+    return Path(os.path.realpath(path))
 
 
 def _nothing(word: str) -> str:
@@ -184,10 +228,15 @@ def _is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in EXTENSIONS and not Path(name).name.startswith(".")
 
 
-def _looked_at(path: Path) -> Input | Problem:
+def _looked_at(path: Path | Problem) -> Input | Problem:
     """A picture with its hash and size; its pixels are not read yet."""
+    if isinstance(path, Problem):
+        return path
     try:
-        with path.open("rb") as file:
+        if path.exists() and not path.is_file():
+            return Problem(path.name, "it is no file")
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # reading the pixels has limits of its own
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with Image.open(path) as picture:
             width, height = picture.size
