@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,15 +15,16 @@ from impasto.batch.channels import for_channel
 from impasto.batch.job import Job, Result
 from impasto.batch.protection import protected
 from impasto.engines.base import Region
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, InputError, OutputError
 from impasto.evaluation.gates import Gates, colors_of
 from impasto.evaluation.judge import judge_views
 from impasto.evaluation.metric import choose_metrics
 from impasto.evaluation.metrics.style import style_gain
 from impasto.evaluation.swatches import palette_adherence
 from impasto.evaluation.view import View, views
-from impasto.images import Picture, read, write
+from impasto.images import Picture, encode, read, write
 from impasto.palette import parse_palette
+from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     from impasto.engines.base import Stylization
@@ -51,7 +53,7 @@ def paint_job(job: Job) -> Result:
 
 
 def measure_job(job: Job) -> Result:
-    """The style gain of a picture at its full strength; nothing is written."""
+    """The style gain of a picture at its full strength; nothing is written but its mask."""
     try:
         run = _Run(job)
         made = run.made(run.settings.get("strength", 1.0))
@@ -79,7 +81,8 @@ class _Run:
             feather=job.feather,
         )
         self.share = 0.0 if free is None else float(free.mean())
-        self._free = None if free is None else self._written(1 - free)
+        self.mask = "" if free is None else self._written(1 - free)
+        self._free = read(Path(job.place) / self.mask) if self.mask else None
         self._contents: dict[bool, View] = {}
 
     def made(self, strength: float) -> Stylization:
@@ -109,13 +112,22 @@ class _Run:
             _STYLE_VIEWS[which] = style
         return ours, self._contents[gray], _STYLE_VIEWS[which]
 
-    def _written(self, mask: torch.Tensor) -> Picture:
-        """The mask as a file, by which the recipe names it."""
-        path = Path(self.job.place) / "masks" / f"{self.job.key}.png"
+    def _written(self, mask: torch.Tensor) -> str:
+        """The mask as a file, by which the recipe names it; its name is its content's hash.
+
+        Raises:
+            InputError: nothing is left to be painted.
+            OutputError: it cannot be written.
+        """
+        if float(mask.max()) < 0.5 / 255:
+            raise InputError("all of the picture is protected, so nothing is left to paint; protect less of it")
+        data = encode(Picture(mask[0].expand(3, -1, -1).contiguous()), ".png")
+        name = f"masks/{hashlib.sha256(data).hexdigest()[:16]}.png"
+        path = Path(self.job.place) / name
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(Picture(mask[0].expand(3, -1, -1).contiguous()), path)
-        return read(path)
+            _make_folder(path.parent)
+            write_whole(path, data)
+        return name
 
 
 def _painted(job: Job, began: float) -> Result:
@@ -126,7 +138,7 @@ def _painted(job: Job, began: float) -> Result:
     place = Path(job.place)
     target = place / job.output
     for name in job.outputs:
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder((place / name).parent)
     made.save(target)
     written = read(target)  # the saved file counts
     found = _judged(run, written, made)
@@ -136,12 +148,25 @@ def _painted(job: Job, began: float) -> Result:
         job,
         width=written.width,
         height=written.height,
+        mask=run.mask,
         protected=round(run.share, 4),
         strength=round(strength, 4),
         seconds=round(time.perf_counter() - began, 3),
         peak_memory_mb=round(made.peak_memory_mb, 1),
         **found,
     )
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from error
 
 
 def _levelled(run: _Run, full: float) -> tuple[float, Stylization]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 import psutil
@@ -20,6 +19,7 @@ from impasto.batch.job import Result
 from impasto.batch.journal import DECISIONS, ROWS, TARGETS, Journal, read_decisions
 from impasto.batch.local import LocalRunner, cores
 from impasto.batch.on_ray import RayRunner
+from impasto.batch.outputs import PLANNED, Outputs, keep_planned, refuse_full
 from impasto.batch.plan import Plan, disk_mb, make_jobs, style_source
 from impasto.batch.remote import Mirror, is_remote
 from impasto.batch.summary import Campaign
@@ -28,7 +28,6 @@ from impasto.evaluation.gates import Gates
 from impasto.progress import CancelToken
 from impasto.settings import ENGINES
 from impasto.styles import Pack, make_pack, read_pack
-from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,14 +39,13 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
     Call = Callable[[Callable[[Job], Result], Sequence[Job]], Iterator[tuple[Job, Result | None]]]
 
-#: Names of the outputs that a run set out to write: files of that name are its own.
-_PLANNED: Final = "planned.json"
 REPORT: Final = "report.html"
 #: Pictures of a style that its gain is measured on, at least and at most, and the share of them that have less than
 #: what all are brought down to.
 _SAMPLE: Final = (6, 24)
 TARGET_QUANTILE: Final = 0.25
-_DISK_RESERVE: Final = 1.05
+#: Pictures that a note names.
+_NAMED: Final = 5
 #: Of the memory that is free, what all workers together may take.
 _MEMORY_SHARE: Final = 0.8
 
@@ -62,13 +60,12 @@ class _Asked:
     decisions: Mapping[str, Decision]
     place: Path
     failed_only: bool
-    overwrite: bool
     workers: int | None
 
 
 def plan_campaign(
     pack: PathLike | Pack,
-    inputs: Sequence[PathLike] = (),
+    inputs: PathLike | Sequence[PathLike] = (),
     *,
     output: PathLike,
     manifest: PathLike | None = None,
@@ -77,20 +74,22 @@ def plan_campaign(
     failed_only: bool = False,
     overwrite: bool = False,
 ) -> Plan:
-    """What :func:`run_campaign` would do with the same arguments, and about what it would cost; nothing is written.
+    """What :func:`run_campaign` would do with the same arguments, and about what it would cost.
+
+    Nothing is written but copies of inputs that lie elsewhere.
 
     Raises:
         Everything that it raises before it paints.
     """
-    place = Path(output) if not is_remote(os.fspath(output)) else _staging(os.fspath(output))
-    asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only, overwrite=overwrite)
+    place, mirror = _placed(os.fspath(output))
+    asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only)
     journal = Journal.peek(place)
-    return _costed(_planned(asked, journal.rows, journal.targets()), asked)
+    return _costed(_planned(asked, journal, Outputs(place, journal.rows, mirror), overwrite=overwrite), asked)
 
 
 def run_campaign(
     pack: PathLike | Pack,
-    inputs: Sequence[PathLike] = (),
+    inputs: PathLike | Sequence[PathLike] = (),
     *,
     output: PathLike,
     manifest: PathLike | None = None,
@@ -110,7 +109,7 @@ def run_campaign(
 
     Args:
         pack: a brand pack's file or a :class:`~impasto.styles.Pack`; or a style, which stands for a pack without rules.
-        inputs: pictures, folders, patterns, or addresses such as ``s3://bucket/photos``.
+        inputs: pictures, folders, patterns, or addresses such as ``s3://bucket/photos``; one or several.
         output: the campaign's folder, or an address. Pictures go to ``pictures/``, a channel's to its own folder.
         manifest: CSV, JSON lines or TOML with a ``picture`` a row, and if wanted ``style`` and settings of its own.
         decisions: what a person decided on the report; None: ``decisions.json`` in the output, if there is one.
@@ -135,37 +134,34 @@ def run_campaign(
         >>> import impasto
         >>> impasto.run_campaign("brand.toml", ["photos/"], output="spring").counts  # doctest: +SKIP
     """
-    address = os.fspath(output)
-    mirror = Mirror(address) if is_remote(address) else None
-    place = _staging(address) if mirror else Path(output)
+    place, mirror = _placed(os.fspath(output))
     token = cancel or CancelToken()
-    if mirror:
-        for name in (ROWS, TARGETS, DECISIONS, _PLANNED):
-            mirror.get(place, name)
+    asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only)
     with Journal(place) as journal:
-        asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only, overwrite=overwrite)
-        plan = _costed(_planned(asked, journal.rows, journal.targets(), mirror), asked)
-        _refuse_foreign(plan, journal, overwrite=overwrite)
-        _refuse_full(plan)
+        if decisions is not None:
+            journal.keep_decisions(Path(decisions))
+        outputs = Outputs(place, journal.rows, mirror)
+        plan = _costed(_planned(asked, journal, outputs, overwrite=overwrite), asked)
         if on_plan:
             on_plan(plan)
         with RayRunner(ray, workers, token) if ray and plan.jobs else LocalRunner(plan.workers, token) as call:
             if _measured(asked, plan, journal, call):
-                plan = _planned(asked, journal.rows, journal.targets(), mirror)
-            write_whole(place / _PLANNED, json.dumps([name for job in plan.jobs for name in job.outputs]).encode())
-            _set_aside(plan, place)
+                plan = _planned(asked, journal, outputs, overwrite=overwrite)
+            keep_planned(place, plan.jobs)
+            outputs.set_aside({row.slot for row in plan.left_out})
+            fresh: dict[str, Result] = {}
             for number, (job, result) in enumerate(call(paint_job, plan.jobs), start=1):
                 kept = result or Result.failed(job, "its process died twice; there may not be enough memory for it")
                 if mirror and kept.status == "done":
-                    for name in kept.outputs:
-                        mirror.put(place, name)
+                    kept = _sent(job, kept, mirror)
                 journal.add(kept)
+                fresh[job.key] = kept
                 if on_result:
                     on_result(number, len(plan.jobs), kept)
-        campaign = _campaign(asked, plan, journal.rows)
+        campaign = _campaign(asked, plan, journal.rows, fresh)
         campaign.to_html(place / REPORT)
     if mirror:
-        for name in (ROWS, TARGETS, _PLANNED, REPORT):
+        for name in (ROWS, TARGETS, DECISIONS, PLANNED, REPORT):
             if (place / name).exists():
                 mirror.put(place, name)
     return campaign
@@ -187,16 +183,15 @@ def read_campaign(output: PathLike) -> Campaign:
 
 def _asked(
     pack: PathLike | Pack,
-    inputs: Sequence[PathLike],
+    inputs: PathLike | Sequence[PathLike],
     place: Path,
     manifest: PathLike | None,
     decisions: PathLike | None,
     workers: int | None,
     *,
     failed_only: bool,
-    overwrite: bool,
 ) -> _Asked:
-    """Everything that was given, read and checked."""
+    """Everything that was given, read and checked; nothing is written but copies of inputs that lie elsewhere."""
     rules = _pack(pack)
     Gates.load(thresholds=rules.gates)
     if bool(inputs) == (manifest is not None):
@@ -209,23 +204,31 @@ def _asked(
     if manifest is not None:
         found, problems = read_manifest(Path(manifest), ENGINES[engine].model_fields, place)
     else:
-        found, problems = inputs_of([os.fspath(one) for one in inputs], place)
-    for one in found:
-        if one.overrides:
-            try:
-                ENGINES[engine].of(**{**settings, **one.overrides})
-            except SettingsError as error:
-                raise SettingsError(f"the manifest's row of {one.path.name}: {error}") from None
+        words = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        found, problems = inputs_of([os.fspath(one) for one in words], place)
+    found = [_typed(one, engine, settings) for one in found]
     if not found:
         first = f"; {problems[0].name}: {problems[0].reason}" if problems else ""
         raise InputError(f"there is no picture that can be used{first}")
     said = read_decisions(place / DECISIONS if decisions is None else Path(decisions))
-    if decisions is not None:
-        if not Path(decisions).exists():
-            raise InputError(f"there are no decisions {os.fspath(decisions)!r}; save them on the campaign's page")
-        if place.is_dir() and Path(decisions).resolve() != (place / DECISIONS).resolve():
-            shutil.copyfile(decisions, place / DECISIONS)
-    return _Asked(rules, tuple(found), tuple(problems), said, place, failed_only, overwrite, workers)
+    if decisions is not None and not Path(decisions).exists():
+        raise InputError(f"there are no decisions {os.fspath(decisions)!r}; save them on the campaign's page")
+    return _Asked(rules, tuple(found), tuple(problems), said, place, failed_only, workers)
+
+
+def _typed(one: Input, engine: str, settings: Mapping[str, Any]) -> Input:
+    """A row with its settings checked, and as what they are: in CSV all are text.
+
+    Raises:
+        SettingsError: one is none.
+    """
+    if not one.overrides:
+        return one
+    try:
+        checked = ENGINES[engine].of(**{**settings, **one.overrides}).model_dump(mode="json")
+    except SettingsError as error:
+        raise SettingsError(f"the manifest's row of {one.path.name}: {error}") from None
+    return replace(one, overrides={name: checked[name] for name in one.overrides})
 
 
 def _pack(pack: PathLike | Pack) -> Pack:
@@ -238,11 +241,14 @@ def _pack(pack: PathLike | Pack) -> Pack:
     return make_pack({"name": source.name, "styles": [source.source]}, os.fspath(pack))
 
 
-def _planned(
-    asked: _Asked, rows: Mapping[str, Result], targets: Mapping[str, float], mirror: Mirror | None = None
-) -> Plan:
-    """What is still to be done of all jobs, and what it costs."""
-    jobs = make_jobs(asked.pack, asked.inputs, asked.place, targets, asked.decisions)
+def _planned(asked: _Asked, journal: Journal, outputs: Outputs, *, overwrite: bool) -> Plan:
+    """What is still to be done of all jobs.
+
+    Raises:
+        OutputError: it would replace a file of somebody else, or does not fit on the disk.
+    """
+    rows = journal.rows
+    jobs = make_jobs(asked.pack, asked.inputs, asked.place, journal.targets(), asked.decisions)
     todo: list[Job] = []
     finished: list[Result] = []
     rejected: list[Result] = []
@@ -250,26 +256,30 @@ def _planned(
     for job in jobs:
         said, before = asked.decisions.get(job.slot), rows.get(job.key)
         approved = rows.get(said.key) if said and said.decision == "approve" else None
-        done = next((row for row in (approved, before) if row and row.status == "done"), None)
+        there = (row for row in (approved, before) if row and row.status == "done" and outputs.hold(row))
         if said and said.decision == "reject":
             if job.slot in by_slot:
                 rejected.append(by_slot[job.slot])
-        elif done and all(mirror.has(name) if mirror else (asked.place / name).is_file() for name in done.outputs):
-            finished.append(done)
+        elif done := next(there, None):
+            finished.append(done.model_copy(update={"content": job.content}))  # which may have been moved
         elif not asked.failed_only or (before and before.status == "failed"):
             todo.append(job)
+    if not overwrite:
+        outputs.refuse_foreign(todo)
     sizes = {str(one.path): (one.width, one.height) for one in asked.inputs}
     near = asked.place if asked.place.exists() else next(one for one in asked.place.absolute().parents if one.exists())
-    return Plan(
+    plan = Plan(
         asked.place,
         tuple(todo),
         tuple(finished),
         tuple(rejected),
         asked.problems,
-        _notes(asked.pack, todo),
+        _notes(asked, jobs, todo),
         disk_mb(todo, sizes),
         shutil.disk_usage(near).free / 2**20,
     )
+    refuse_full(plan)
+    return plan
 
 
 def _costed(plan: Plan, asked: _Asked) -> Plan:
@@ -277,20 +287,32 @@ def _costed(plan: Plan, asked: _Asked) -> Plan:
     if not plan.jobs:
         return plan
     sizes = {str(one.path): one.width * one.height for one in asked.inputs}
-    middle = sorted(plan.jobs, key=lambda job: sizes[job.content])[len(plan.jobs) // 2]
-    cost = plan_picture(middle.content, middle.source, engine=middle.engine, **middle.settings)
+    by_size = sorted(plan.jobs, key=lambda job: sizes[job.content])
+    half = len(by_size) // 2
+    for job in (*by_size[half:], *by_size[:half]):
+        try:
+            cost = plan_picture(job.content, job.source, engine=job.engine, **job.settings)
+            break
+        except InputError:  # it will be told when its turn comes
+            continue
+    else:
+        return plan
     free = psutil.virtual_memory().available / 2**20
     most = min(cores(), int(free * _MEMORY_SHARE / max(cost.memory_mb, 1)))
     workers = max(1, min(asked.workers or most, len(plan.jobs)))
     return plan.but(memory_mb=cost.memory_mb, workers=workers, seconds=cost.seconds * len(plan.jobs) / workers)
 
 
-def _notes(pack: Pack, todo: Sequence[Job]) -> tuple[str, ...]:
+def _notes(asked: _Asked, jobs: Sequence[Job], todo: Sequence[Job]) -> tuple[str, ...]:
     """What a person should know before."""
-    if pack.protect.mask is None:
-        return ()
-    bare = [job.picture for job in todo if job.mask is None]
-    return (f"{len(bare)} pictures have no mask ({', '.join(bare[:5])} …): all of them is painted",) if bare else ()
+    notes = []
+    bare = list(dict.fromkeys(job.picture for job in todo if job.mask is None))
+    if asked.pack.protect.mask is not None and bare:
+        names = ", ".join(bare[:_NAMED]) + (", …" if len(bare) > _NAMED else "")
+        notes.append(f"without a mask, so that all of it is painted: {names} ({len(bare)} in all)")
+    if strange := len(set(asked.decisions) - {job.slot for job in jobs}):
+        notes.append(f"{strange} of the decisions are about pictures or styles that are not among these")
+    return tuple(notes)
 
 
 def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
@@ -312,7 +334,9 @@ def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
         if len(of_style) >= _SAMPLE[0]:
             samples += of_style[: _SAMPLE[1]]
     gains: dict[str, list[float]] = {}
+    came = 0
     for _, result in call(measure_job, samples):
+        came += 1
         if result and result.status == "done":
             gains.setdefault(identities[result.source], []).append(result.values["style_gain"])
     fresh = {
@@ -320,69 +344,46 @@ def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
         for identity, found in gains.items()
         if len(found) >= _SAMPLE[0]
     }
+    if came < len(samples):  # it was stopped, and a part of the samples is another sample
+        return False
     if fresh:
         journal.keep_targets(targets | fresh)
     return bool(fresh)
 
 
-def _refuse_foreign(plan: Plan, journal: Journal, *, overwrite: bool) -> None:
-    """Raise where an output would replace a file that no run of this campaign wrote.
-
-    Raises:
-        OutputError: names the file.
-    """
-    if overwrite:
-        return
-    own = {name for row in journal.rows.values() for name in row.outputs} | set(_planned_before(plan.place))
-    for job in plan.jobs:
-        for name in job.outputs:
-            if name not in own and (plan.place / name).exists():
-                raise OutputError(
-                    f"{str(plan.place / name)!r} is there already and is not this campaign's; move it, give another "
-                    "folder, or replace such files with --overwrite"
-                )
-
-
-def _planned_before(place: Path) -> list[str]:
+def _sent(job: Job, result: Result, mirror: Mirror) -> Result:
+    """What came of a job when its files are put to the address: one that cannot be put there failed."""
     try:
-        return [str(name) for name in json.loads((place / _PLANNED).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        return []
+        for name in (*result.outputs, *([result.mask] if result.mask else [])):
+            mirror.put(Path(job.place), name)
+    except OutputError as error:
+        return Result.failed(job, str(error))
+    return result
 
 
-def _refuse_full(plan: Plan) -> None:
-    """Raise where the outputs would not fit on the disk.
-
-    Raises:
-        OutputError: says how much is needed.
-    """
-    if plan.disk_mb * _DISK_RESERVE > plan.free_disk_mb:
-        raise OutputError(
-            f"the outputs take up to {plan.disk_mb:,.0f} MiB and {plan.free_disk_mb:,.0f} are free at "
-            f"{str(plan.place)!r}; free some space, choose another folder, or a smaller image_size"
-        )
-
-
-def _set_aside(plan: Plan, place: Path) -> None:
-    """Move the files of rejected rows to ``rejected/``; nothing is deleted."""
-    for row in plan.left_out:
-        for name in row.outputs:
-            if (place / name).exists():
-                target = place / "rejected" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (place / name).replace(target)
-
-
-def _campaign(asked: _Asked, plan: Plan, rows: Mapping[str, Result]) -> Campaign:
-    """The campaign as it stands."""
-    now = [*plan.finished, *(rows[job.key] for job in plan.jobs if job.key in rows)]
+def _campaign(asked: _Asked, plan: Plan, rows: Mapping[str, Result], fresh: Mapping[str, Result]) -> Campaign:
+    """The campaign as it stands: what was there, what came now, and what failed before and was not tried again."""
+    failed = {key: row for key, row in rows.items() if row.status == "failed"}
+    came = failed | dict(fresh)
     return Campaign(
-        asked.pack.name, asked.place, tuple(now), plan.left_out, plan.problems, asked.decisions,
-        missing=sum(job.key not in rows for job in plan.jobs),
-    )  # fmt: skip
+        asked.pack.name,
+        asked.place,
+        (*plan.finished, *(came[job.key] for job in plan.jobs if job.key in came)),
+        plan.left_out,
+        plan.problems,
+        asked.decisions,
+        missing=sum(job.key not in came for job in plan.jobs),
+    )
 
 
-def _staging(address: str) -> Path:
-    """The local folder of a campaign whose output lies elsewhere."""
+def _placed(address: str) -> tuple[Path, Mirror | None]:
+    """The campaign's folder; where it lies elsewhere, one on the way there, with what that place remembers."""
+    if not is_remote(address):
+        return Path(address), None
+    mirror = Mirror(address)
     digest = hashlib.sha256(address.encode()).hexdigest()[:16]
-    return platformdirs.user_cache_path("impasto") / "campaigns" / digest
+    place = platformdirs.user_cache_path("impasto") / "campaigns" / digest
+    for name in (ROWS, TARGETS, PLANNED):
+        mirror.get(place, name)
+    mirror.get(place, DECISIONS, anew=True)
+    return place, mirror

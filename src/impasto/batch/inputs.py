@@ -233,6 +233,10 @@ def _looked_at(path: Path | Problem) -> Input | Problem:
     if isinstance(path, Problem):
         return path
     try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return Problem(path.name.encode(errors="replace").decode(), "its name is no text; rename it")
+    try:
         if path.exists() and not path.is_file():
             return Problem(path.name, "it is no file")
         with warnings.catch_warnings(), path.open("rb") as file:

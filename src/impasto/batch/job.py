@@ -69,6 +69,8 @@ class Result(_Data):
     reason: str = ""
     """Why it failed."""
     outputs: tuple[str, ...] = ()
+    mask: str = ""
+    """Of what was painted, as the recipe names it; a path in the campaign's folder."""
     width: int = 0
     height: int = 0
     outcome: Outcome | None = None

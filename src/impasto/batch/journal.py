@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.batch.job import Result
 from impasto.errors import InputError, OutputError
@@ -34,7 +34,7 @@ class Decision(BaseModel):
     decision: Literal["approve", "reject", "redo"]
     key: str = ""
     """Of the output that was looked at: an approved one stays whatever the pack says later."""
-    strength: float | None = None
+    strength: float | None = Field(default=None, ge=0, le=1)
     """To paint again with; None: as before."""
     note: str = ""
 
@@ -47,7 +47,7 @@ class Journal:
         self._lock = FileLock(place / _LOCK)
         self._file: BufferedWriter | None = None
         self.rows: dict[str, Result] = {}
-        """The last result of each key."""
+        """The last result of each key, in the order in which they came."""
 
     @classmethod
     def peek(cls, place: Path) -> Self:
@@ -107,7 +107,7 @@ class Journal:
                 f"cannot write {str(self._place / ROWS)!r}: {error.strerror or error}; free some space, then the same "
                 "command goes on"
             ) from error
-        self.rows[result.key] = result
+        _remember(self.rows, result)
 
     def targets(self) -> dict[str, float]:
         """The style gain of each style that pictures are brought down to."""
@@ -119,6 +119,11 @@ class Journal:
             return {}
         except (OSError, ValueError, AttributeError, TypeError):
             raise InputError(f"{str(path)!r} cannot be read; remove it, and it is measured anew") from None
+
+    def keep_decisions(self, path: Path) -> None:
+        """Remember decisions from another file."""
+        if path.resolve() != (self._place / DECISIONS).resolve():
+            write_whole(self._place / DECISIONS, path.read_bytes())
 
     def keep_targets(self, targets: dict[str, float]) -> None:
         """Remember them."""
@@ -158,8 +163,14 @@ def read_rows(place: Path) -> dict[str, Result]:
                     f"line {number} of {str(path)!r} is no row of a campaign: it was changed, or made by another "
                     "version of impasto; remove it, or choose another folder"
                 ) from None
-            rows[result.key] = result
+            _remember(rows, result)
     return rows
+
+
+def _remember(rows: dict[str, Result], result: Result) -> None:
+    """Put a result behind all others, also where there was one of its key."""
+    rows.pop(result.key, None)
+    rows[result.key] = result
 
 
 def read_decisions(path: Path) -> dict[str, Decision]:
@@ -173,8 +184,16 @@ def read_decisions(path: Path) -> dict[str, Decision]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {str(slot): Decision.model_validate(one) for slot, one in found.items()}
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            reason = f"there is no {place!r}; there are {', '.join(Decision.model_fields)}"
+        else:
+            reason = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise InputError(f"the decisions {str(path)!r} cannot be used: {reason}") from None
     except (OSError, ValueError, AttributeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is no JSON object"
+        reason = getattr(error, "strerror", None) or "it is no JSON object"
         raise InputError(
             f"the decisions {str(path)!r} cannot be read: {reason}; save them anew from the campaign's page"
         ) from None

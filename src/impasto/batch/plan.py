@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from impasto.batch.job import Job
 from impasto.errors import InputError
 from impasto.styles import find_style
+from impasto.styles.pack import PATHS, RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from impasto.styles import Pack
 
 _SUFFIX: Final = 6
+#: Bytes that a picture's and a style's name take of a file's, and what the whole may have: systems allow 255.
+_NAME_BYTES, _FILE_BYTES = 80, 200
+#: Signs that a file's name cannot have everywhere.
+_SIGNS: Final = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 #: Bytes a pixel takes in each format, at most in practice.
 _BYTES: Final = {"png": 3.0, "tif": 3.1, "jpg": 1.0, "webp": 0.8, "avif": 0.6}
 
@@ -80,13 +87,17 @@ def style_source(word: str, base: Path | None = None) -> StyleSource:
         path = Path(place)
         if not path.is_file():
             raise InputError(f"there is no style {word!r}; give a picture, or a style by name, folder or archive")
-        return StyleSource(place, path.stem, hashlib.sha256(path.read_bytes()).hexdigest())
+        if not path.name.isprintable():
+            raise InputError(f"the name of the style {word!r} is no text; rename it")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return StyleSource(str(path.absolute()), _short(path.stem, digest), digest)
     about = [
         *(hashlib.sha256(path.read_bytes()).hexdigest() for path in style.references),
         *(each.sha256 for _, each in sorted(style.trained.items())),
         style.look.model_dump_json(),
     ]
-    return StyleSource(place, style.name, _hash(about), style.look.thresholds)
+    lies = str(Path(place).absolute()) if Path(place).exists() else place
+    return StyleSource(lies, _short(style.name, _hash(about)), _hash(about), style.look.thresholds)
 
 
 def make_jobs(
@@ -106,15 +117,21 @@ def make_jobs(
         decisions: what a person said, by slot.
 
     Raises:
-        InputError: there is no style of a name; a mask is missing.
+        InputError: there is no style of a name; a mask for all is missing, or one is of several pictures; two rows
+            are the same, or would be written to one file.
     """
     styles = {
         word: style_source(word) for word in dict.fromkeys([*pack.styles, *(one.style for one in inputs if one.style)])
     }
     engine, settings = pack.run
     names = _unique_names(inputs)
+    hash_of = cache(_hash_of)
+    by_stem: dict[str, list[Input]] = {}
+    for one in inputs:
+        by_stem.setdefault(one.path.stem, []).append(one)
     jobs = []
     for one, name in zip(inputs, names, strict=True):
+        mask = _mask(pack.protect.mask, one, by_stem[one.path.stem])
         for word in [one.style] if one.style else pack.styles:
             style = styles[word]
             slot = _hash([one.sha256, style.identity, *sorted(map(str, one.overrides.items()))])[:16]
@@ -122,14 +139,12 @@ def make_jobs(
             decision = decisions.get(slot)
             if decision and decision.decision == "redo" and decision.strength is not None:
                 own["strength"] = decision.strength
-            mask = None if pack.protect.mask is None else pack.protect.mask.replace("{picture}", one.path.stem)
-            if mask is not None and not Path(mask).is_file():
-                mask = None  # a mask for some of the pictures is usual; the plan says which have none
+            wanted = {**settings, **own}
             levelled = pack.level and engine == "fast" and "strength" not in own
             about: dict[str, Any] = {
                 "slot": slot,
                 "engine": engine,
-                "settings": {**settings, **own},
+                "settings": wanted,
                 "target": targets.get(style.identity) if levelled else None,
                 "mask": mask,
                 "faces": pack.protect.faces,
@@ -139,21 +154,28 @@ def make_jobs(
                 "gates": _gates(pack, style),
                 "channels": pack.channels,
             }
-            mask_hash = hashlib.sha256(Path(mask).read_bytes()).hexdigest() if mask else ""
-            key = _hash(
-                [version("impasto"), one.sha256, style.identity, mask_hash, pack.format, _plain(about | {"mask": None})]
-            )[:16]
-            stem = f"{_named('{picture}--{style}', name, style.name, '', '')}--{key[:10]}"
+            # Files count by what is in them, wherever they lie.
+            held = {path: hash_of(path) for path in (mask, *(wanted.get(each) for each in PATHS)) if _is_file(path)}
+            counted = {each: held.get(value, value) if each in PATHS else value for each, value in wanted.items()}
+            decides = about | {
+                "settings": counted,
+                "mask": held.get(mask),
+                "naming": pack.naming if pack.channels else "",
+            }
+            key = _hash([version("impasto"), one.sha256, style.identity, pack.format, _plain(decides)])[:16]
+            places = {"picture": name, "style": style.name, "key": key[:10]}
             files = tuple(
-                f"{channel.name}/{_named(pack.naming, name, style.name, channel.name, key[:10])}.{channel.format}"
+                f"{channel.name}/{_named(pack.naming, places | {'channel': channel.name})}.{channel.format}"
                 for channel in pack.channels
             )
             jobs.append(
                 Job(
                     key=key, picture=name, content=str(one.path), style=style.name, source=style.source,
-                    place=str(place), output=f"pictures/{stem}.{pack.format}", files=files, **about,
+                    place=str(place.absolute()), files=files, **about,
+                    output=f"pictures/{_named('{picture}--{style}--{key}', places)}.{pack.format}",
                 )
             )  # fmt: skip
+    _refuse_same(jobs)
     return jobs
 
 
@@ -163,8 +185,9 @@ def disk_mb(jobs: Sequence[Job], sizes: Mapping[str, tuple[int, int]]) -> float:
     for job in jobs:
         width, height = sizes[job.content]
         longer = job.settings.get("image_size")
-        factor = 1.0 if longer is None else int(longer) / max(width, height)
-        total += width * height * factor**2 * _BYTES[Path(job.output).suffix[1:]]
+        factor = 1.0 if longer is None else longer / max(width, height)
+        deep = job.settings.get("bit_depth", 8) / 8
+        total += width * height * factor**2 * deep * _BYTES[Path(job.output).suffix[1:]]
         total += sum(channel.width * channel.height * _BYTES[channel.format] for channel in job.channels)
     return total / 2**20
 
@@ -179,18 +202,86 @@ def _gates(pack: Pack, style: StyleSource) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _mask(pattern: str | None, one: Input, namesakes: Sequence[Input]) -> str | None:
+    """The path of a picture's mask; None where it has none: the plan says which do not.
+
+    Raises:
+        InputError: there is none that all pictures share, or it is also that of another picture of this name.
+    """
+    if pattern is None:
+        return None
+    path = Path(pattern.replace("{picture}", one.path.stem)).absolute()
+    if "{picture}" not in pattern:
+        if not path.is_file():
+            raise InputError(f"there is no mask {str(path)!r}; put {{picture}} into it if some pictures have none")
+        return str(path)
+    if not path.is_file():
+        return None
+    for other in namesakes:
+        if other.sha256 != one.sha256:
+            raise InputError(
+                f"the mask {str(path)!r} would be that of {str(one.path)!r} and of {str(other.path)!r}; rename one of "
+                "them"
+            )
+    return str(path)
+
+
+def _refuse_same(jobs: Sequence[Job]) -> None:
+    """Raise where two jobs are one, or would be written to one file.
+
+    Raises:
+        InputError: names both.
+    """
+    keys: set[str] = set()
+    writers: dict[str, Job] = {}
+    for job in jobs:
+        if job.key in keys:
+            raise InputError(f"{job.content!r} would be painted as {job.style!r} twice in the same way; leave one out")
+        keys.add(job.key)
+        for name in job.outputs:
+            # Names that differ by capitals alone are one on some systems.
+            other = writers.setdefault(name.casefold(), job)
+            if other is not job:
+                raise InputError(
+                    f"{name!r} would be written for {other.content!r} as {other.style!r} and for {job.content!r} as "
+                    f"{job.style!r}; put {{key}} into the pack's naming"
+                )
+
+
 def _unique_names(inputs: Sequence[Input]) -> list[str]:
     """The pictures' names without extension; those that several share get a piece of their hash."""
-    count = Counter(one.path.stem for one in inputs)
-    return [f"{one.path.stem}-{one.sha256[:_SUFFIX]}" if count[one.path.stem] > 1 else one.path.stem for one in inputs]
+    count = Counter(one.path.stem.casefold() for one in inputs)
+    return [
+        f"{_cut(one.path.stem)}-{one.sha256[:_SUFFIX]}"
+        if count[one.path.stem.casefold()] > 1
+        else _short(one.path.stem, one.sha256)
+        for one in inputs
+    ]
 
 
-def _named(pattern: str, picture: str, style: str, channel: str, key: str) -> str:
-    """A file's name by a pattern."""
-    found = pattern
-    for place, word in (("picture", picture), ("style", style), ("channel", channel), ("key", key)):
-        found = found.replace(f"{{{place}}}", word)
-    return found.replace("/", "-").replace("\\", "-")
+def _short(name: str, digest: str, most: int = _NAME_BYTES) -> str:
+    """A name of at most so many bytes; one that is cut ends with a piece of a hash."""
+    return name if len(name.encode()) <= most else f"{_cut(name, most)}-{digest[:_SUFFIX]}"
+
+
+def _cut(name: str, most: int = _NAME_BYTES) -> str:
+    """A name that leaves room for a piece of a hash."""
+    return name.encode()[: most - _SUFFIX - 1].decode(errors="ignore")
+
+
+def _named(pattern: str, places: Mapping[str, str]) -> str:
+    """A file's name by a pattern, one that every system can hold."""
+    found = re.sub(r"\{(\w+)\}", lambda place: places[place[1]], pattern)
+    found = _short(_SIGNS.sub("-", found), places["key"], _FILE_BYTES)
+    return f"{found}-" if found.split(".")[0].lower() in RESERVED else found
+
+
+def _is_file(path: Any) -> bool:
+    return isinstance(path, str) and Path(path).is_file()
+
+
+def _hash_of(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _plain(about: Mapping[str, Any]) -> str:

@@ -56,9 +56,19 @@ class Mirror:
         self._address = address
         self._system, self._place = _opened(address)
 
-    def has(self, name: str) -> bool:
-        """Whether a file is there."""
-        return bool(self._system.exists(f"{self._place}/{name}"))
+    def names(self) -> frozenset[str]:
+        """All files that are there, as paths from the address.
+
+        Raises:
+            InputError: they cannot be listed.
+        """
+        try:
+            found = self._system.find(self._place)
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise InputError(f"{self._address!r} cannot be read: {error}") from None
+        return frozenset(str(name).removeprefix(self._place).lstrip("/") for name in found)
 
     def put(self, folder: Path, name: str) -> None:
         """One file.
@@ -73,11 +83,30 @@ class Mirror:
         except OSError as error:
             raise OutputError(f"cannot write {self._address}/{name}: {error}") from error
 
-    def get(self, folder: Path, name: str) -> None:
-        """One file, if it is there and not here."""
-        if not (folder / name).exists() and self.has(name):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._system.get_file(f"{self._place}/{name}", str(folder / name))
+    def move(self, name: str, other: str) -> None:
+        """Give a file another name.
+
+        Raises:
+            OutputError: it cannot be moved.
+        """
+        try:
+            self._system.makedirs(str(PurePosixPath(f"{self._place}/{other}").parent), exist_ok=True)
+            self._system.mv(f"{self._place}/{name}", f"{self._place}/{other}")
+        except OSError as error:
+            raise OutputError(f"cannot move {self._address}/{name}: {error}") from error
+
+    def get(self, folder: Path, name: str, *, anew: bool = False) -> None:
+        """One file, if it is there and not here; with ``anew``, also if it is here.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            if (anew or not (folder / name).exists()) and self._system.exists(f"{self._place}/{name}"):
+                folder.mkdir(parents=True, exist_ok=True)
+                self._system.get_file(f"{self._place}/{name}", str(folder / name))
+        except OSError as error:
+            raise InputError(f"{self._address}/{name} cannot be read: {error}") from None
 
 
 def _opened(address: str) -> tuple[Any, str]:

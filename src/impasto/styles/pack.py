@@ -54,8 +54,8 @@ RESERVED: Final = frozenset(
 #: Folders of a campaign that no channel may have the name of.
 _OWN_FOLDERS: Final = frozenset({"inputs", "masks", "pictures", "rejected"})
 _FOLDER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _-]{0,62}[A-Za-z0-9_-])?")
-#: Settings that may be paths.
-_PATHS: Final = ("init", "model", "vgg_weights")
+#: Settings that may be paths of files.
+PATHS: Final = ("init", "model", "vgg_weights")
 #: Formats of 8 bits a channel.
 _SHALLOW: Final = ("jpg", "webp", "avif")
 
@@ -229,7 +229,7 @@ def read_pack(path: Path) -> Pack:
     mask = pack.protect.mask
     placed = None if mask is None else str(path.parent / mask)
     settings = {
-        name: str(path.parent / value) if name in _PATHS and (path.parent / str(value)).is_file() else value
+        name: str(path.parent / value) if name in PATHS and (path.parent / str(value)).is_file() else value
         for name, value in pack.settings.items()
     }
     protect = pack.protect.model_copy(update={"mask": placed})
