@@ -1,37 +1,45 @@
 (() => {
-  const key = "impasto-campaign-" + document.body.querySelector("main").dataset.place;
-  let said = {};
-  try { said = JSON.parse(localStorage.getItem(key)) || JSON.parse(document.getElementById("decisions").textContent); }
-  catch { said = JSON.parse(document.getElementById("decisions").textContent); }
+  const given = document.getElementById("decisions").textContent;
+  const cards = [...document.querySelectorAll("[data-slot]")], shown = new Set(cards.map((card) => card.dataset.slot));
+  const key = "impasto-campaign-" + document.querySelector("main").dataset.place;
+  let said = JSON.parse(given);
+  try {
+    // What was decided here counts until the campaign itself has other decisions.
+    const kept = JSON.parse(localStorage.getItem(key));
+    if (kept?.given === given)
+      said = Object.fromEntries(Object.entries(kept.said).filter(([slot]) => shown.has(slot) || slot in said));
+  } catch { /* a page opened as a file may have no storage */ }
   const count = document.getElementById("count"), link = document.getElementById("save");
+  const strengthOf = (input) => {
+    const value = input.valueAsNumber || Number(input.defaultValue);
+    return Math.min(1, Math.max(0.05, value));
+  };
   const show = () => {
-    for (const card of document.querySelectorAll("[data-slot]")) {
-      const mine = said[card.dataset.slot];
+    for (const card of cards) {
+      const mine = said[card.dataset.slot], strength = card.querySelector("input");
       for (const button of card.querySelectorAll("button"))
         button.setAttribute("aria-pressed", String(mine?.decision === button.value));
-      const strength = card.querySelector("input");
+      if (!strength) continue;
       strength.parentElement.hidden = mine?.decision !== "redo";
-      if (mine?.strength != null) strength.value = mine.strength;
+      if (mine?.strength != null && strength !== document.activeElement) strength.value = mine.strength;
     }
-    const all = Object.values(said);
+    const all = [...shown].map((slot) => said[slot]?.decision);
     count.textContent = ["approve", "reject", "redo"]
-      .map((name) => `${all.filter((one) => one.decision === name).length} ${name}`).join(" · ");
-    try { localStorage.setItem(key, JSON.stringify(said)); } catch { /* a page opened as a file may have none */ }
-  };
-  const decide = (card, decision) => {
-    const { slot, key: output } = card.dataset;
-    if (said[slot]?.decision === decision) delete said[slot];
-    else said[slot] = { decision, key: output,
-      ...(decision === "redo" ? { strength: Number(card.querySelector("input").value) } : {}) };
-    show();
+      .map((name) => `${all.filter((one) => one === name).length} ${name}`).join(" · ");
+    try { localStorage.setItem(key, JSON.stringify({ given, said })); } catch { /* as above */ }
   };
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-slot] button");
-    if (button) decide(button.closest("[data-slot]"), button.value);
+    if (!button) return;
+    const card = button.closest("[data-slot]"), decision = button.value, { slot, key: output } = card.dataset;
+    if (said[slot]?.decision === decision) delete said[slot];
+    else said[slot] = { decision, key: output,
+      ...(decision === "redo" ? { strength: strengthOf(card.querySelector("input")) } : {}) };
+    show();
   });
   document.addEventListener("input", (event) => {
-    const card = event.target.closest("[data-slot]");
-    if (card && said[card.dataset.slot]) said[card.dataset.slot].strength = Number(event.target.value);
+    const mine = said[event.target.closest("[data-slot]")?.dataset.slot];
+    if (mine?.decision === "redo") mine.strength = strengthOf(event.target);
     show();
   });
   link.addEventListener("click", () => {
