@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from impasto.batch.job import Job, Result
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Share of a CPU that an actor asks for; what is left reads and schedules.
 _SHARE: Final = 0.5
+_KNOCK_S: Final = 5.0
 
 
 class RayRunner:
@@ -54,13 +56,14 @@ class RayRunner:
         self._started = not ray.is_initialized()
         try:
             if self._started:
+                _knock(self._address)
                 ray.init(
                     address=None if self._address == "local" else self._address,
                     include_dashboard=False if self._address == "local" else None,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise EngineError(
                 f"there is no Ray cluster at {self._address!r}: {_first_line(error)}; start one, or use local"
             ) from None
@@ -135,6 +138,17 @@ class _Worker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Rows of jobs, as rows of results."""
         return {"result": [self._function(Job.model_validate_json(job)).model_dump_json() for job in batch["job"]]}
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes where nobody listens.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), _KNOCK_S).close()
 
 
 def _first_line(error: BaseException) -> str:

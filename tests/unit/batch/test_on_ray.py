@@ -115,7 +115,7 @@ def test_stopped_run_keeps_what_came(functions: object, tmp_path: Path) -> None:
 
 def test_no_cluster_is_a_clear_error() -> None:
     with (
-        pytest.raises(EngineError, match="no Ray cluster at '127.0.0.1:1'"),
+        pytest.raises(EngineError, match=r"no Ray cluster at '127\.0\.0\.1:1'"),
         RayRunner("127.0.0.1:1", None, CancelToken()),
     ):
         pass
