@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +21,13 @@ from impasto.images.oklab import srgb_to_oklab
 from impasto.vgg import activations, load_network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from impasto.evaluation.swatches import Swatch
+
+T = TypeVar("T")
 
 #: Longer side of the twin that networks, edges and colours are read from, so that thresholds mean the same at every
 #: size; a picture that is smaller is its own twin, unless it is tiny or very long.
@@ -75,6 +77,14 @@ class View:
         self.pixels = (pixels.clamp(0, 1) * 255).round() / 255
         height, width = pixels.shape[-2:]
         self._small = small or _twin_size(height, width)
+        self._read: dict[Callable[[View], Any], Any] = {}
+
+    def read(self, figure: Callable[[View], T]) -> T:
+        """What a function finds in this view, computed once: a style or a content is judged beside many outputs."""
+        if figure not in self._read:
+            self._read[figure] = figure(self)
+        found: T = self._read[figure]
+        return found
 
     @cached_property
     def small(self) -> Tensor:

@@ -238,8 +238,10 @@ def test_an_export_that_cannot_be_is_refused(path: Path, tmp_path: Path, name: s
         log.export(tmp_path / name)
 
 
-@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="pyarrow is installed")
-def test_parquet_without_pyarrow_says_what_to_install(path: Path, tmp_path: Path) -> None:
+def test_parquet_without_pyarrow_says_what_to_install(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
     with QualityLog(path) as log, pytest.raises(MissingExtraError, match="pip install pyarrow"):
         log.export(tmp_path / "out.parquet")
     assert not list(tmp_path.glob("*.parquet"))

@@ -32,7 +32,7 @@ def color_histogram(output: View, content: View, style: View) -> float:  # noqa:
         Afifi, Brubaker, Brown, "HistoGAN", CVPR 2021, eq. 1-4: log-chroma planes of R, G and B, weighted by
         brightness, inverse-quadratic kernel, 64 bins, σ = 0.02.
     """
-    ours, target = _histogram(output.small), _histogram(style.small)
+    ours, target = output.read(_histogram), style.read(_histogram)
     return float((ours.sqrt() - target.sqrt()).norm() / 2**0.5)
 
 
@@ -66,9 +66,9 @@ def palette_distance(output: View, content: View, style: View) -> float:  # noqa
     return palette_adherence(output, output.swatches).mean
 
 
-def _histogram(pixels: Tensor) -> Tensor:
+def _histogram(view: View) -> Tensor:
     """``(3, 64, 64)`` that sum to 1: for each channel how its log ratios to the two others are spread."""
-    colors = pixels[0].flatten(1).clamp_min(1e-3)
+    colors = view.small[0].flatten(1).clamp_min(1e-3)
     brightness, logs = colors.norm(dim=0), colors.log()
     centres = torch.linspace(-_SPAN, _SPAN, _BINS)
 
