@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from impasto.api.sweeps import sweep
     from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
+    from impasto.api.training_on_ray import train_on_ray
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
@@ -76,6 +77,7 @@ __all__ = [
     "stylize_video",
     "sweep",
     "train_any_style",
+    "train_on_ray",
     "train_style",
     "trained_file",
 ]
@@ -107,6 +109,7 @@ _HOMES: Final = {
     "stylize_video": "impasto.api.videos",
     "sweep": "impasto.api.sweeps",
     "train_any_style": "impasto.api.training",
+    "train_on_ray": "impasto.api.training_on_ray",
     "train_style": "impasto.api.training",
     "trained_file": "impasto.api.training",
 }

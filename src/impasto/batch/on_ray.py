@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from impasto.batch.job import Job, Result
@@ -25,57 +26,65 @@ _SHARE: Final = 0.5
 _KNOCK_S: Final = 5.0
 
 
+@contextmanager
+def ray_cluster(address: str) -> Iterator[Any]:
+    """Ray, started on this machine or joined to a cluster while the block runs; one that is there already stays.
+
+    Args:
+        address: ``local`` starts it on this machine; otherwise that of a cluster, such as ``auto``.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        EngineError: there is no cluster at that address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError(
+            "Ray is not installed; install it with: pip install 'impasto[ray]', or leave --ray out"
+        ) from None
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        _knock(address)
+        here = {"address": None, "include_dashboard": False} if address == "local" else {"address": address}
+        ray.init(**here, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise EngineError(
+            f"there is no Ray cluster at {address!r}: {_first_line(error)}; start one, or use local"
+        ) from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
 class RayRunner:
     """Calls functions for jobs on a cluster whose machines see the same folders; inside a ``with`` block.
 
     Args:
-        address: ``local`` starts Ray on this machine; otherwise that of a cluster, such as ``auto``.
+        address: see :func:`ray_cluster`.
         workers: actors at most; None: one for each CPU of the cluster.
         cancel: looked at between two results.
     """
 
     def __init__(self, address: str, workers: int | None, cancel: CancelToken) -> None:
         self._address, self._workers, self._cancel = address, workers, cancel
-        self._started = False
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start Ray, or go to the cluster.
+        """Start Ray, or go to the cluster; see :func:`ray_cluster`."""
+        self._open.enter_context(ray_cluster(self._address))
+        from ray.data import DataContext
 
-        Raises:
-            MissingExtraError: Ray is not installed.
-            EngineError: there is no cluster at that address.
-        """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        try:
-            import ray
-            from ray.data import DataContext
-        except ImportError:
-            raise MissingExtraError(
-                "Ray is not installed; install it with: pip install 'impasto[ray]', or leave --ray out"
-            ) from None
-        self._started = not ray.is_initialized()
-        try:
-            if self._started:
-                _knock(self._address)
-                ray.init(
-                    address=None if self._address == "local" else self._address,
-                    include_dashboard=False if self._address == "local" else None,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"there is no Ray cluster at {self._address!r}: {_first_line(error)}; start one, or use local"
-            ) from None
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         DataContext.get_current().enable_progress_bars = False
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._started:
-            import ray
-
-            ray.shutdown()
+        self._open.close()
 
     def __call__(self, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | None]]:
         """Call a function for every job and give what it returned as it comes, each once.

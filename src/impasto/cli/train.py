@@ -17,10 +17,12 @@ from impasto.settings import AnyStyleTraining, OneStyleTraining
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from impasto.api.training_on_ray import TrainedOnRay
     from impasto.engines.fast.training.run import TrainedModel
     from impasto.progress import TrainingProgress
 
     Show = Callable[[TrainingProgress], None]
+    Work = Callable[[Show, CancelToken], TrainedModel | TrainedOnRay]
 
 train_app = typer.Typer(
     help="Train networks of the engine fast: for any style, or for one.", no_args_is_help=True, rich_markup_mode="rich"
@@ -59,6 +61,27 @@ Workdir = Annotated[
         "on from there",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="local|ADDRESS",
+        show_default=False,
+        rich_help_panel="Machine",
+        help="train on Ray: here, or on a cluster that sees the same folders",
+    ),
+]
+RayWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--ray-workers",
+        min=1,
+        metavar="INT",
+        show_default=False,
+        rich_help_panel="Machine",
+        help="processes on Ray; by default one for each GPU, or CPU where there is none",
+    ),
+]
 _Start = Annotated[
     Path | None,
     typer.Option("--from", metavar="FILE", show_default=False, help="a model to start from; by default from chance"),
@@ -85,6 +108,8 @@ def any_style(
         ),
     ],
     workdir: Workdir = None,
+    ray: Ray = None,
+    ray_workers: RayWorkers = None,
     quiet: Quiet = False,
     json: Json = False,
     **settings: str | None,
@@ -101,21 +126,22 @@ def any_style(
     if not photos:
         raise InputError("no photos were given; give a folder of them with --photos")
 
-    def work(show: "Show", token: CancelToken) -> "TrainedModel":
+    def work(show: "Show", token: CancelToken) -> "TrainedModel | TrainedOnRay":
         from impasto import api
 
-        api.reuse_memory()
-        return api.train_any_style(
-            photos,
-            paintings,
-            output,
-            workdir=workdir,
-            leave_out=names(leave_out),
-            start=start,
-            on_progress=show,
-            cancel=token,
+        given = {
+            "photos": photos,
+            "paintings": paintings,
+            "output": output,
+            "workdir": workdir,
+            "leave_out": names(leave_out),
+            "start": start,
             **given_settings(AnyStyleTraining, settings),
-        )
+        }
+        if ray:
+            return api.train_on_ray("any_style", given, address=ray, workers=ray_workers)
+        api.reuse_memory()
+        return api.train_any_style(**given, on_progress=show, cancel=token)
 
     run_training(work, output, workdir, quiet=quiet, json=json)
 
@@ -141,6 +167,8 @@ def style(
         ),
     ],
     workdir: Workdir = None,
+    ray: Ray = None,
+    ray_workers: RayWorkers = None,
     quiet: Quiet = False,
     json: Json = False,
     **settings: str | None,
@@ -155,20 +183,21 @@ def style(
     if not photos and not quiet:
         say("no photos were given: training on made-up contents; photos like those to be painted help (--photos DIR)")
 
-    def work(show: "Show", token: CancelToken) -> "TrainedModel":
+    def work(show: "Show", token: CancelToken) -> "TrainedModel | TrainedOnRay":
         from impasto import api
 
-        api.reuse_memory()
-        return api.train_style(
-            pictures,
-            output,
-            photos=photos or (),
-            workdir=workdir,
-            leave_out=names(leave_out),
-            on_progress=show,
-            cancel=token,
+        given = {
+            "styles": pictures,
+            "output": output,
+            "photos": photos or (),
+            "workdir": workdir,
+            "leave_out": names(leave_out),
             **given_settings(OneStyleTraining, settings),
-        )
+        }
+        if ray:
+            return api.train_on_ray("style", given, address=ray, workers=ray_workers)
+        api.reuse_memory()
+        return api.train_style(**given, on_progress=show, cancel=token)
 
     run_training(work, output, workdir, quiet=quiet, json=json)
 
@@ -178,9 +207,7 @@ def names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def run_training(
-    work: "Callable[[Show, CancelToken], TrainedModel]", output: Path, workdir: Path | None, *, quiet: bool, json: bool
-) -> None:
+def run_training(work: "Work", output: Path, workdir: Path | None, *, quiet: bool, json: bool) -> None:
     """Train under a display, and say what came of it.
 
     Raises:

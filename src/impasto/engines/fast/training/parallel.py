@@ -57,7 +57,10 @@ class Ranks(NamedTuple):
 
 @contextmanager
 def ranks() -> Iterator[Ranks]:
-    """The processes that ``torchrun`` started, joined while the block runs; this one alone without it."""
+    """The processes that ``torchrun`` or Ray Train started, joined while the block runs; this one alone without them."""
+    if dist.is_initialized():  # Ray Train has joined them, and parts them
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+        return
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield Ranks()
         return
