@@ -177,7 +177,8 @@ def _levelled(run: _Run, full: float) -> tuple[float, Stylization]:
     """
     made = run.made(full)
     target = run.job.target
-    if target is None or (gain := run.gain(made)) <= target + _NEAR:
+    # Where the style hardly takes, a target of 0 or below lies under that of no strength: there is nothing to search.
+    if target is None or target <= 0 or (gain := run.gain(made)) <= target + _NEAR:
         return full, made
     low, high, below, above, strength = 0.0, full, -target, gain - target, full
     side = 0

@@ -43,7 +43,7 @@ REPORT: Final = "report.html"
 #: Pictures of a style that its gain is measured on, at least and at most, and the share of them that have less than
 #: what all are brought down to.
 _SAMPLE: Final = (6, 24)
-TARGET_QUANTILE: Final = 0.25
+TARGET_QUANTILE: Final = 0.35
 #: Pictures that a note names.
 _NAMED: Final = 5
 #: Of the memory that is free, what all workers together may take.
@@ -253,6 +253,8 @@ def _planned(asked: _Asked, journal: Journal, outputs: Outputs, *, overwrite: bo
     finished: list[Result] = []
     rejected: list[Result] = []
     by_slot = {row.slot: row for row in rows.values() if row.status == "done"}
+    # A picture or a mask that was mended has another key.
+    last = {(row.content, row.style): row.status for row in rows.values()}
     for job in jobs:
         said, before = asked.decisions.get(job.slot), rows.get(job.key)
         approved = rows.get(said.key) if said and said.decision == "approve" else None
@@ -262,7 +264,7 @@ def _planned(asked: _Asked, journal: Journal, outputs: Outputs, *, overwrite: bo
                 rejected.append(by_slot[job.slot])
         elif done := next(there, None):
             finished.append(done.model_copy(update={"content": job.content}))  # which may have been moved
-        elif not asked.failed_only or (before and before.status == "failed"):
+        elif not asked.failed_only or last.get((job.content, job.style)) == "failed":
             todo.append(job)
     if not overwrite:
         outputs.refuse_foreign(todo)
@@ -365,10 +367,11 @@ def _campaign(asked: _Asked, plan: Plan, rows: Mapping[str, Result], fresh: Mapp
     """The campaign as it stands: what was there, what came now, and what failed before and was not tried again."""
     failed = {key: row for key, row in rows.items() if row.status == "failed"}
     came = failed | dict(fresh)
+    now = (*plan.finished, *(came[job.key] for job in plan.jobs if job.key in came))
     return Campaign(
         asked.pack.name,
         asked.place,
-        (*plan.finished, *(came[job.key] for job in plan.jobs if job.key in came)),
+        tuple(sorted(now, key=lambda row: (row.picture, row.style, row.slot))),
         plan.left_out,
         plan.problems,
         asked.decisions,
