@@ -19,13 +19,16 @@ if TYPE_CHECKING:
         evaluate_video,
         explain,
         plan,
+        plan_campaign,
         read_recipe,
         record_golden,
         rerun,
+        run_campaign,
         stylize,
         stylize_video,
         sweep,
     )
+    from impasto.batch.summary import Campaign
     from impasto.engines.base import Region, RunPlan, Stylization
     from impasto.errors import (
         DivergedError,
@@ -45,8 +48,10 @@ if TYPE_CHECKING:
     from impasto.progress import Cancelled, CancelToken, Progress
     from impasto.recipe import Recipe
     from impasto.settings import OptimizeSettings
+    from impasto.styles import Pack
 
 __all__ = [
+    "Campaign",
     "CancelToken",
     "Cancelled",
     "DivergedError",
@@ -59,6 +64,7 @@ __all__ = [
     "OptimizeSettings",
     "OutOfMemoryError",
     "OutputError",
+    "Pack",
     "Picture",
     "Progress",
     "Recipe",
@@ -75,9 +81,11 @@ __all__ = [
     "evaluate_video",
     "explain",
     "plan",
+    "plan_campaign",
     "read_recipe",
     "record_golden",
     "rerun",
+    "run_campaign",
     "stylize",
     "stylize_video",
     "sweep",
@@ -92,19 +100,23 @@ _HOMES = {
         "evaluate_video",
         "explain",
         "plan",
+        "plan_campaign",
         "read_recipe",
         "record_golden",
         "rerun",
+        "run_campaign",
         "stylize",
         "stylize_video",
         "sweep",
     ),
+    "impasto.batch.summary": ("Campaign",),
     "impasto.engines.base": ("Region", "RunPlan", "Stylization"),
     "impasto.evaluation.judge": ("Evaluation",),
     "impasto.images": ("Picture",),
     "impasto.progress": ("CancelToken", "Cancelled", "Progress"),
     "impasto.recipe": ("Recipe",),
     "impasto.settings": ("OptimizeSettings",),
+    "impasto.styles": ("Pack",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

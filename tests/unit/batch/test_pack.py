@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,12 @@ def test_pack_in_the_head_of_the_module_is_one() -> None:
     assert pack.name == "Spring 2027"
     assert pack.protect.faces
     assert pack.gates == {"style_gain": {"review_below": 0.25}}
+
+
+def test_pack_in_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "batch.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    Path("brand.toml").write_text(block, encoding="utf-8")
+    pack = read_pack(Path("brand.toml"))
+    assert pack.styles == ("spring", "mosaic")
+    assert [channel.name for channel in pack.channels] == ["story", "shop"]
