@@ -77,7 +77,7 @@ def test_colours_of_the_content_are_kept_where_asked_for(paint, content, style, 
 def test_tiles_give_nearly_the_whole_picture(paint, content, style) -> None:
     whole = paint(content, style, memory="whole").picture.pixels
     tiles = paint(content, style, memory="tiles", tile_size=32)
-    assert tiles.recipe.scales[0].steps == 6
+    assert tiles.recipe.scales[0].steps == 4
     assert_close(tiles.picture.pixels, whole, atol=1.5 / 255, rtol=0)
 
 

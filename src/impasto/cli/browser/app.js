@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const STYLE_PX = 256;    // shorter side at which styles are looked at, as in Python
-const SMALLEST_PX = 20;  // of the transfer graph
+const SMALLEST_PX = 36;  // of the transfer graph
 const FADE = 0.2;        // at a smaller strength the painted picture fades into the photo, as in Python
 const OWN_EVERY_MS = 1000;
 

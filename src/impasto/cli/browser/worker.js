@@ -40,7 +40,7 @@ async function load(gpu, anyStyle) {
   // Once for each style, and made of many tiny steps: the CPU is better at it.
   encoder = coding && await ort.InferenceSession.create(coding, { executionProviders: ["wasm"], ...quiet });
   // The first picture compiles what the others use; a bad driver fails here, where the CPU can still step in.
-  const empty = { data: new Uint8ClampedArray(4 * 32 * 32).fill(128), width: 32, height: 32 };
+  const empty = { data: new Uint8ClampedArray(4 * 64 * 64).fill(128), width: 64, height: 64 };
   const code = encoder ? (await encode(empty)).code : null;
   await paint({ ...empty, code, share: 1 });
 }

@@ -20,8 +20,8 @@ from impasto.engines.fast import onnx_runtime
 from impasto.engines.fast.frames import FastFrames
 from impasto.engines.fast.model import load_model
 from impasto.engines.fast.onnx import SMALLEST_PX as ONNX_SMALLEST_PX
-from impasto.engines.fast.painting import Coded, TorchPainter, blended
-from impasto.engines.fast.plan import SMALLEST_PX, Pass, plan_pass
+from impasto.engines.fast.painting import SMALLEST_PX, Coded, TorchPainter, blended
+from impasto.engines.fast.plan import Pass, plan_pass
 from impasto.engines.parts import divide
 from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import fill_transparent, resize

@@ -125,7 +125,7 @@ class _Writer:
         graph, net = self._graph, model.net
         add, floats, ints = graph.add, graph.floats, graph.ints
         size = (1, 3, "height", "width")
-        pixels = graph.input("pixels", size, "sRGB in [0, 1]; any size from 20 px")
+        pixels = graph.input("pixels", size, f"sRGB in [0, 1]; any size from {SMALLEST_PX} px")
         if model.code is None:
             code = graph.input("code", (1, net.code_size), "what the encoder gives, or a blend of several")
         else:

@@ -61,7 +61,7 @@ class OnnxPainter:
         """The picture ``(1, 3, h, w)`` painted whole.
 
         Args:
-            pixels: in [0, 1], sides from 20 px.
+            pixels: in [0, 1], sides from 36 px.
             code: ``(1, code_size)``; None for a model of one style, which has its own.
 
         Returns:

@@ -16,8 +16,11 @@ from impasto.images import resize
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: Pixels that a picture is extended by before it is painted, so that the network's zero padding is not in it.
-MARGIN: Final = 16
+#: Pixels that a picture is extended by before it is painted, so that the network's zero padding is not in it: with 16
+#: a frame of another colour showed in 18 of 298 pictures, with 32 in none of those.
+MARGIN: Final = 32
+#: Shorter sides leave the network nothing to take statistics from.
+SMALLEST_PX: Final = 16
 #: Shorter side at which styles are looked at; the encoder was trained on crops of about that size.
 STYLE_PX: Final = 256
 #: Longer side of the picture that tiles take their statistics from.
@@ -155,7 +158,7 @@ class TorchPainter:
         """What :meth:`tiles` normalises with: from the picture, reduced where it is large."""
         height, width = pixels.shape[-2:]
         factor = min(1.0, _STATISTICS_PX / max(height, width))
-        size = max(MARGIN, round(height * factor)), max(MARGIN, round(width * factor))
+        size = max(SMALLEST_PX, round(height * factor)), max(SMALLEST_PX, round(width * factor))
         small = [Coded(part.code, None if part.mask is None else resize(part.mask, *size)) for part in parts]
         padded = _Padded(resize(pixels, *size), small, self.device)
         recorder = _Recorder(padded.parts, self.widths)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from impasto.engines.fast.network import TransferNet
-from impasto.engines.fast.painting import MARGIN
+from impasto.engines.fast.painting import MARGIN, SMALLEST_PX
 from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import fit_size
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from impasto.recipe import Scale
     from impasto.settings import FastSettings
 
-#: Pixels that each side of a picture must have.
-SMALLEST_PX: Final = 16
 #: Fitted to the process's peak at 2 to 45 megapixels, whole and in tiles, in bfloat16 and float32 (within 10 %): values
 #: in the features' own format for a pixel that is painted at once, bytes for one of the output, and of the content.
 _FEATURES = 36
@@ -93,4 +91,4 @@ def plan_pass(
 
 def _tiles(side: int, settings: FastSettings) -> int:
     """Tiles along a side that have something of the picture in them."""
-    return -(-(MARGIN + side) // settings.tile_size)
+    return -(-(MARGIN + side) // settings.tile_size) - MARGIN // settings.tile_size

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.engines.fast.network import Conditional, TransferNet, colored
-from impasto.engines.fast.painting import MARGIN
+
+#: Pixels that a crop is extended by: half of what a picture is, since every one of them is painted in every step.
+_MARGIN: Final = 16
 
 
 class Painter(nn.Module):
@@ -25,9 +29,9 @@ class Painter(nn.Module):
     def forward(self, contents: Tensor, styles: Tensor) -> Tensor:
         """Contents ``(b, 3, n, n)`` painted in a style each, float32; a little outside [0, 1] here and there."""
         code = self.coder(styles)
-        extended = F.pad(contents, (MARGIN,) * 4, mode="reflect")  # as pictures are painted later
+        extended = F.pad(contents, (_MARGIN,) * 4, mode="reflect")
         painted = colored(self.net(extended, Conditional(code, self.net.widths)), code)
-        return painted[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+        return painted[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 
 class Code(nn.Module):

@@ -57,7 +57,7 @@ class Ranks(NamedTuple):
 
 @contextmanager
 def ranks() -> Iterator[Ranks]:
-    """The processes that ``torchrun`` or Ray Train started, joined while the block runs; this one alone without them."""
+    """The processes that ``torchrun`` or Ray Train started, joined while the block runs; else this one."""
     if dist.is_initialized():  # Ray Train has joined them, and parts them
         yield Ranks(dist.get_rank(), dist.get_world_size())
         return
