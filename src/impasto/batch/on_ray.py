@@ -106,8 +106,8 @@ class RayRunner:
             return
         # Nobody else's rows are asked for, so the belt may be as wide as the campaign.
         ray.data.DataContext.get_current().max_errored_blocks = len(jobs)
-        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        most = max(1, min(self._workers or cpus, len(jobs)))
+        found = ray.cluster_resources()
+        most = max(1, min(self._workers or int(found.get("CPU", 1)), len(jobs)))
         waiting = {job.key: job for job in jobs}
         try:
             rows = ray.data.from_items([{"job": job.model_dump_json()} for job in jobs], override_num_blocks=len(jobs))
@@ -117,6 +117,7 @@ class RayRunner:
                 batch_size=1,
                 compute=ActorPoolStrategy(min_size=1, max_size=most),
                 num_cpus=_SHARE,
+                num_gpus=min(1.0, found.get("GPU", 0) / most),  # several share one where there are few
             )
             for row in painted.iter_rows():
                 self._cancel.check()
