@@ -9,9 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -128,12 +130,21 @@ class LocalRunner:
 def _begin(threads: int) -> None:
     """What a new process does first: Ctrl-C is the parent's business, and the cores are shared."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     from impasto.vgg.precision import reuse_memory
 
     torch.set_num_threads(threads)
     reuse_memory()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: a pool whose owner was killed waits for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 def cores() -> int:

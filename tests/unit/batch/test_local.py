@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from tests.unit.batch.conftest import job_of
 
@@ -15,6 +19,8 @@ from impasto.batch.local import LocalRunner
 from impasto.progress import Cancelled, CancelToken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from impasto.batch.job import Job
 
 
@@ -31,6 +37,13 @@ def note(job: Job) -> Result:
         os._exit(1)
     if job.style == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    return Result.done(job)
+
+
+def linger(job: Job) -> Result:
+    """Leave a mark, and take longer than any test."""
+    (Path(job.place) / job.key).write_text(f"{os.getpid()}\n")
+    time.sleep(600)
     return Result.done(job)
 
 
@@ -79,6 +92,39 @@ def test_processes_stay_from_one_call_to_the_next_and_finish_what_they_began(tmp
     began = [key for key in "012345" if len(runs(tmp_path, key)) == (2 if key < "4" else 1)]
     assert sorted(found) == began
     assert len(began) < 6
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from tests.unit.batch.test_local import jobs_of, linger
+from impasto.batch.local import LocalRunner
+from impasto.progress import CancelToken
+if __name__ == "__main__":
+    with LocalRunner(2, CancelToken()) as call:
+        list(call(linger, jobs_of(Path(sys.argv[1]), "a", "b")))
+"""
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    paths = os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])
+    command = [sys.executable, str(tmp_path / "endless.py"), str(tmp_path)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}) as owner:
+        try:
+            until(lambda: bool(runs(tmp_path, "0") and runs(tmp_path, "1")))
+        finally:
+            owner.kill()
+    workers = [int(pid) for key in "01" for pid in runs(tmp_path, key)]
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+
+
+def until(found: Callable[[], bool], limit_s: float = 90) -> None:
+    """Wait for something."""
+    end = time.monotonic() + limit_s
+    while not found():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.1)
 
 
 def test_stopped_run_in_this_process_begins_no_more(tmp_path: Path) -> None:
