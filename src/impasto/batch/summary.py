@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +22,6 @@ from impasto.images import read
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from impasto.batch.inputs import Problem
     from impasto.batch.job import Result
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 GAIN: Final = "style_gain"
 _SHOWN: Final = ("style_gain", "style_gain_efficientnet", "recognition", "edge_content", "palette_distance")
 _LARGE_PX, _SMALL_PX = 360, 128
+#: Where in a page its digest stands: behind the style sheet.
+_HEAD_CHARACTERS: Final = 2**16
 
 
 @dataclass(frozen=True)
@@ -142,13 +147,30 @@ class Campaign:
             peak=max((row.peak_memory_mb for row in self.done), default=0.0),
         )
 
+    @property
+    def digest(self) -> str:
+        """Hash of all that the page shows, and of the version that draws it."""
+        shown = {
+            **self.to_dict(),
+            "version": version("impasto"),
+            "decisions": {slot: one.model_dump() for slot, one in self.decisions.items()},
+        }
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+
     def to_html(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page.
+        """Write the page; one that shows the same already stays, since every picture on it would be read again.
 
         Raises:
             OutputError: it cannot be written there.
         """
-        return write_page(self.page(), path)
+        target = Path(path)
+        try:
+            with target.open(encoding="utf-8", errors="replace") as file:
+                if self.digest in file.read(_HEAD_CHARACTERS):
+                    return target
+        except OSError:
+            pass
+        return write_page(self.page(), target)
 
     def _by_style(self) -> dict[str, list[Result]]:
         found: dict[str, list[Result]] = {}

@@ -97,6 +97,22 @@ def test_second_run_paints_nothing(plain: Pack, photos: Path) -> None:
     assert [row.slot for row in read_campaign(OUT).rows] == [row.slot for row in first.rows]
 
 
+def test_report_is_drawn_again_only_where_it_shows_something_else(plain: Pack, photos: Path) -> None:
+    first = run(plain, photos)
+    report = OUT / "report.html"
+
+    def drawn() -> int:
+        run(plain, photos)
+        return report.stat().st_mtime_ns
+
+    before = report.stat().st_mtime_ns
+    assert drawn() == before
+    decide(first.rows[0].slot, decision="approve", key=first.rows[0].key)
+    after = drawn()
+    assert after > before
+    assert drawn() == after
+
+
 def test_what_is_missing_is_painted_and_nothing_else(plain: Pack, photos: Path) -> None:
     first = run(plain, photos)
     before = times()
