@@ -1,0 +1,156 @@
+"""Workers as processes of their own, on a SQLite file and, where its programs are, on PostgreSQL."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+import impasto
+from impasto.jobs.durable import DurableJobs
+from impasto.jobs.job import Job, JobRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OWNER = "somebody"
+
+#: A worker whose chunks are short, so that a small picture has many. ``before`` runs first.
+WORKER = """
+import sys, time, signal, pathlib
+import impasto.jobs.chunks as chunks
+chunks.CHUNK_S = 0.0
+chunks._WORTH = 0.0
+chunks.Chunk.__init__.__kwdefaults__["seconds"] = 0.0
+import impasto.jobs.worker as worker
+worker._BEAT_S = 0.2
+{before}
+from impasto.jobs.durable import DurableJobs
+home, database, slot = sys.argv[1:]
+one = worker.Worker(DurableJobs(pathlib.Path(home), database=database or None), slot, silence_s=1.5)
+signal.signal(signal.SIGTERM, lambda *_: one.leave())
+one.run()
+"""
+
+#: Every step takes a moment, so that there is time to kill.
+SLOW = """
+from impasto.engines.optimize.run import Run
+report = Run._report
+Run._report = lambda *args, **named: (report(*args, **named), time.sleep(0.05))[0]
+"""
+
+
+@pytest.fixture(scope="session")
+def _postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """Where a PostgreSQL server of ours listens; None without its programs."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    programs = places[-1] if places else None
+    if programs is None:
+        yield None
+        return
+    as_user: list[str] = []
+    folder = tmp_path_factory.mktemp("pg")
+    if os.geteuid() == 0:  # it refuses to run as root
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        for place in (folder, *folder.parents[:2]):
+            place.chmod(0o755)
+        shutil.chown(folder, "postgres")
+    data = folder / "data"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    subprocess.run(
+        [*as_user, programs / "initdb", "-D", data, "-U", "impasto", "-A", "trust", "--no-sync"], check=True, **quiet
+    )
+    server = subprocess.Popen([*as_user, programs / "postgres", "-D", data, "-k", folder, "-h", "", "-F"], **quiet)
+    try:
+        deadline = time.monotonic() + 60
+        while subprocess.run([programs / "pg_isready", "-h", folder], **quiet).returncode:
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+            time.sleep(0.1)
+        yield f"postgresql://impasto@/{{name}}?host={folder}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    """The URL of an empty database; None for a file."""
+    if request.param == "sqlite":
+        return None
+    address = request.getfixturevalue("_postgres")
+    if address is None:
+        pytest.skip("PostgreSQL's programs are not installed")
+    import psycopg
+
+    name = f"test_{time.time_ns()}"
+    with psycopg.connect(address.format(name="postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return str(address.format(name=name))
+
+
+@pytest.fixture
+def jobs(database: str | None, tmp_path: Path) -> Iterator[DurableJobs]:
+    engine = DurableJobs(tmp_path / "home", database=database)
+    yield engine
+    engine.close()
+
+
+
+
+
+@pytest.fixture
+def work(jobs: DurableJobs, database: str | None) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a worker; all are gone at the end."""
+    processes = []
+
+    def start(slot: str = "one", *, before: str = "") -> subprocess.Popen[bytes]:
+        source = Path(impasto.__file__).parents[1]
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKER.format(before=before), jobs.store.home, database or "", slot],
+            env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"},
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def picture(array: object, size: tuple[int, int]) -> bytes:
+    kept = io.BytesIO()
+    Image.fromarray(array).resize(size).save(kept, "PNG")
+    return kept.getvalue()
+
+
+@pytest.fixture
+def request_of(jobs: DurableJobs, content, style) -> Callable[..., JobRequest]:
+    """A small job; long by ``steps``."""
+    photo, painting = jobs.store.keep(picture(content, (64, 48))), jobs.store.keep(picture(style, (72, 56)))
+
+    def make(**changes: object) -> JobRequest:
+        settings = {"image_size": 64, "scales": [48, 64], "steps": 12, "layers": ["relu1_1", "relu2_1"]}
+        given = {"content": photo, "styles": (painting,), "settings": settings, **changes}
+        return JobRequest.of(**given)
+
+    return make
+
+
+def until(jobs: DurableJobs, job: Job, is_so: Callable[[Job], bool], seconds: float = 90) -> Job:
+    """The job once that is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so(found := jobs.get(job.id, owner=OWNER)):
+        assert time.monotonic() < deadline, found
+        assert not found.is_over, found
+        time.sleep(0.02)
+    return found
