@@ -46,7 +46,7 @@ def admit(limits: Limits, store: Store, queued: int) -> None:
         )
     if (free := psutil.virtual_memory().available >> 20) < limits.free_memory_mb:
         raise OverloadedError(
-            f"the machine has {free} MiB of memory left, and {limits.free_memory_mb} MiB are kept free; try again later",
+            f"{free} MiB of memory are left, and {limits.free_memory_mb} MiB are kept free; try again later",
             reason="memory",
             retry_after_s=15,
         )

@@ -95,11 +95,14 @@ class Chunk:
             return facts  # only the news of it was lost
         self._folder.hold_checkpoint()
         self._began = time.monotonic()
-        request = self._job.request
+        request, owner = self._job.request, self._job.owner
         try:
             result = api.stylize(
-                self._store.asset(request.content),
-                [self._store.asset(style) if ASSET.fullmatch(style) else style for style in request.styles],
+                self._store.asset(request.content, owner=owner),
+                [
+                    self._store.asset(style, owner=owner) if ASSET.fullmatch(style) else style
+                    for style in request.styles
+                ],
                 engine=request.engine if request.quality is None else None,
                 quality=request.quality,
                 workdir=self._folder.workdir,

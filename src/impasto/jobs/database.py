@@ -120,7 +120,7 @@ def _make_tables(engine: sa.Engine) -> None:
         try:
             with engine.begin() as connection:
                 connection.execute(sa.insert(COUNTERS).values(name=name, value=0))
-        except sa.exc.IntegrityError:  # noqa: PERF203 — it is there already
+        except sa.exc.IntegrityError:
             pass
 
 

@@ -61,7 +61,11 @@ class DurableJobs:
     def submit(self, request: JobRequest, *, owner: str, idempotency_key: str | None = None) -> Job:
         """See :meth:`JobEngine.submit`."""
         for asset in request.assets:
-            self.store.asset(asset)
+            self.store.asset(asset, owner=owner)
+        for name in request.library_styles:
+            from impasto import api  # PyTorch comes with it, and most jobs bring their styles along
+
+            api.get_style(name)
         try:
             with self.engine.begin() as connection:
                 if idempotency_key is not None and (known := table.by_key(connection, owner, idempotency_key)):

@@ -25,6 +25,7 @@ class JobEngine(Protocol):
         Raises:
             OverloadedError: queue, disk or memory are full; nothing was taken.
             UnknownAssetError: it names an asset that is not there.
+            InputError: it names a style that the library does not have.
             IdempotencyError: the key was used for another request.
         """
 

@@ -16,10 +16,14 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
+_STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
+#: The largest picture that is painted for a stranger: what it takes grows with its square.
+MAX_SIZE_PX: Final = 4096
+
 #: Settings that are not a client's: they name files or devices of the machine, or cannot be gone on with.
-_NOT_YOURS: Final = {
+NOT_YOURS: Final = {
     "model": "it names a file of the server",
     "vgg_weights": "it names a file of the server",
     "device": "the server chooses it",
@@ -31,13 +35,13 @@ class JobRequest(BaseModel):
     """What a client asks for; checked, so that a job that was accepted can be run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    content: str = Field(pattern=ASSET.pattern, description="asset id of the picture that keeps its shapes")
+    content: str = Field(pattern=f"^{ASSET.pattern}$", description="asset id of the picture that keeps its shapes")
     styles: tuple[str, ...] = Field(
         min_length=1, max_length=16, description="what gives the look: asset ids, or names of the library's styles"
     )
     engine: Literal["fast", "optimize"] | None = Field(None, description="by default optimize")
     quality: Literal["draft", "standard", "fine"] | None = Field(None, description="instead of an engine")
-    settings: dict[str, Any] = Field({}, description="the engine's settings by name; see /v1/engines")
+    settings: dict[str, Any] = Field({}, max_length=64, description="the engine's settings by name; see /v1/engines")
     format: Literal["png", "jpeg", "webp", "avif", "tiff"] = Field("png", description="of the result")
 
     @classmethod
@@ -57,7 +61,10 @@ class JobRequest(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
-        for name, reason in _NOT_YOURS.items():
+        for style in self.styles:
+            if not _STYLE.fullmatch(style):
+                raise ValueError(f"{style[:80]!r} is neither an asset's id nor the name of a style")
+        for name, reason in NOT_YOURS.items():
             if self.settings.get(name) is not None:
                 raise ValueError(f"the setting {name} cannot be given to a service: {reason}")
         if self.settings.get("init") not in (None, *STARTS):
@@ -67,6 +74,8 @@ class JobRequest(BaseModel):
             checked = ENGINES[engine].of(**{**settings, **self.settings})
         except SettingsError as error:
             raise ValueError(str(error)) from None
+        if checked.image_size is not None and checked.image_size > MAX_SIZE_PX:
+            raise ValueError(f"image_size is {checked.image_size}, and at most {MAX_SIZE_PX} is taken by a service")
         if checked.bit_depth == 16 and self.format not in ("png", "tiff"):
             raise ValueError(f"bit_depth 16 needs the format png or tiff, not {self.format}")
         if checked.style_weights is not None and len(checked.style_weights) != len(self.styles):
@@ -82,6 +91,11 @@ class JobRequest(BaseModel):
     def assets(self) -> tuple[str, ...]:
         """Ids of the assets that it needs."""
         return (self.content, *(style for style in self.styles if ASSET.fullmatch(style)))
+
+    @property
+    def library_styles(self) -> tuple[str, ...]:
+        """Names of the library's styles that it needs."""
+        return tuple(style for style in self.styles if not ASSET.fullmatch(style))
 
 
 @dataclass(frozen=True)

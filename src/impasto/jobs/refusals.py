@@ -44,8 +44,6 @@ class RefusedAssetError(UnreadableImageError):
         code: ``unsupported_image`` (no picture, or of another format), ``image_too_large`` or ``corrupt_image``.
     """
 
-    def __init__(
-        self, message: str, *, code: Literal["unsupported_image", "image_too_large", "corrupt_image"]
-    ) -> None:
+    def __init__(self, message: str, *, code: Literal["unsupported_image", "image_too_large", "corrupt_image"]) -> None:
         super().__init__(message)
         self.code = code

@@ -1,8 +1,8 @@
 """Where the files of the service lie: one folder, in which every name is made here and none by a client.
 
-    assets/ab/ab12…      uploads, named by their SHA-256
-    jobs/<id>/run/       the checkpoint of a job that is not done
-    jobs/<id>/preview.jpg, result.png, result.json
+assets/<owner>/ab/ab12…   uploads, named by their SHA-256, each owner's apart
+jobs/<id>/run/       the checkpoint of a job that is not done
+jobs/<id>/preview.jpg, result.png, result.json
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ class Store:
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise OutputError(
-                f"cannot use {str(home)!r} as the service's folder: {error.strerror or error}; choose another with --home"
+                f"cannot use {str(home)!r} as the service's folder: {error.strerror or error}; choose another --home"
             ) from error
 
-    def keep(self, data: bytes) -> str:
+    def keep(self, data: bytes, *, owner: str) -> str:
         """Keep an upload; gives its id. The same bytes again are kept once.
 
         Raises:
             OutputError: it cannot be written.
         """
         name = hashlib.sha256(data).hexdigest()
-        path = self._asset(name)
+        path = self._asset(name, owner)
         if not path.exists():
             try:
-                path.parent.mkdir(exist_ok=True, mode=0o700)
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
                 raise OutputError(f"cannot keep the upload: {error.strerror or error}; free some space") from error
             write_whole(path, data)
         return name
 
-    def asset(self, name: str) -> Path:
+    def asset(self, name: str, *, owner: str) -> Path:
         """The file of an asset.
 
         Raises:
-            UnknownAssetError: there is none, or this is no id.
+            UnknownAssetError: the owner has none of that id, or this is no id.
         """
-        if not ASSET.fullmatch(name) or not (path := self._asset(name)).is_file():
+        if not ASSET.fullmatch(name) or not (path := self._asset(name, owner)).is_file():
             raise UnknownAssetError(f"there is no asset {name[:80]!r}; upload the picture first")
         return path
 
@@ -83,8 +83,9 @@ class Store:
         """What the disk has left, MiB."""
         return shutil.disk_usage(self.home).free >> 20
 
-    def _asset(self, name: str) -> Path:
-        return self.home / "assets" / name[:2] / name
+    def _asset(self, name: str, owner: str) -> Path:
+        # By its hash, because an owner's name may be one that a file system takes for something else.
+        return self.home / "assets" / hashlib.sha256(owner.encode()).hexdigest()[:16] / name[:2] / name
 
 
 class JobFolder:

@@ -63,9 +63,7 @@ def insert(connection: sa.Connection, job_id: str, request: JobRequest, owner: s
     return read(connection, job_id)
 
 
-def page(
-    connection: sa.Connection, owner: str, *, state: State | None, limit: int, before: str | None
-) -> list[Job]:
+def page(connection: sa.Connection, owner: str, *, state: State | None, limit: int, before: str | None) -> list[Job]:
     """An owner's jobs, newest first."""
     query = sa.select(*_FIELDS).where(JOBS.c.owner == owner).order_by(JOBS.c.number.desc()).limit(limit)
     if state is not None:
@@ -126,7 +124,7 @@ def leave(connection: sa.Connection, job_id: str) -> None:
 def report(connection: sa.Connection, job_id: str, progress: dict[str, Any]) -> Literal["keep", "discard"] | None:
     """Say how far a running job is; gives how it was asked to end, if it was."""
     _update(connection, job_id, progress=progress)
-    return connection.execute(sa.select(JOBS.c.wanted).where(JOBS.c.id == job_id)).scalar_one()
+    return read(connection, job_id).wanted
 
 
 def finish_chunk(connection: sa.Connection, job_id: str, number: int) -> None:

@@ -94,6 +94,7 @@ class Worker:
             "log_level": "ERROR",
         }
         DBOS(config=config)
+
         # Not DBOS's own limit of attempts: it counts every restart, and a job that gets on with each is no poison.
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
         def work(job_id: str) -> str:
@@ -148,7 +149,7 @@ class Worker:
             self._end_job(job_id, "cancelled")
             folder.discard()
             return True
-        except Exception as error:  # noqa: BLE001 — whatever it is, it is this job's, and the queue goes on
+        except Exception as error:
             reason = reason_of(error, self._jobs.store)
             if reason["code"] == "internal":
                 logger.exception("job %s failed", job_id)

@@ -104,9 +104,6 @@ def jobs(database: str | None, tmp_path: Path) -> Iterator[DurableJobs]:
     engine.close()
 
 
-
-
-
 @pytest.fixture
 def work(jobs: DurableJobs, database: str | None) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start a worker; all are gone at the end."""
@@ -136,7 +133,9 @@ def picture(array: object, size: tuple[int, int]) -> bytes:
 @pytest.fixture
 def request_of(jobs: DurableJobs, content, style) -> Callable[..., JobRequest]:
     """A small job; long by ``steps``."""
-    photo, painting = jobs.store.keep(picture(content, (64, 48))), jobs.store.keep(picture(style, (72, 56)))
+    photo, painting = (
+        jobs.store.keep(picture(array, size), owner=OWNER) for array, size in ((content, (64, 48)), (style, (72, 56)))
+    )
 
     def make(**changes: object) -> JobRequest:
         settings = {"image_size": 64, "scales": [48, 64], "steps": 12, "layers": ["relu1_1", "relu2_1"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 def undisturbed(jobs: DurableJobs, request, path: Path) -> bytes:
     """What the library makes of the same request in one go."""
-    asset = jobs.store.asset
+    asset = partial(jobs.store.asset, owner=OWNER)
     result = api.stylize(asset(request.content), [asset(one) for one in request.styles], **request.settings)
     result.save(path)
     return path.read_bytes()
