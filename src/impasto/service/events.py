@@ -25,14 +25,14 @@ _AT_FIRST: Final = 50
 
 @router.get("/events", response_class=StreamingResponse)
 async def events(
-    service: Service, owner: Owner, last_event_id: Annotated[str | None, Header(max_length=32)] = None
+    service: Service, owner: Owner, last_event_id: Annotated[str | None, Header(max_length=18)] = None
 ) -> StreamingResponse:
     """All your jobs as they are, then each one anew whenever it changes: one stream for a whole page.
 
     ``id`` grows with every change; a client that comes back with ``Last-Event-ID`` gets what changed meanwhile.
     """
     if last_event_id is not None and not (last_event_id.isascii() and last_event_id.isdigit()):
-        raise Problem(422, "invalid", "Last-Event-ID: it is the id of an event of this stream")
+        raise Problem(422, "invalid", "Last-Event-ID: give the id of an event of this stream")
     since = None if last_event_id is None else int(last_event_id)
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(_stream(service, owner, since), media_type="text/event-stream", headers=headers)
