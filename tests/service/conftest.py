@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Small enough to take a moment.
-QUICK = {"image_size": 64, "scales": [48, 64], "steps": 3, "layers": ["relu1_1", "relu2_1"]}
+QUICK = {
+    "image_size": 64,
+    "scales": [48, 64],
+    "steps": 3,
+    "layers": ["relu1_1", "relu2_1"],
+    "style_loss": "w2",
+}
 #: Long enough to be looked at and to be ended.
 LONG = {**QUICK, "optimizer": "adam", "steps": 100_000}
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from tests.databases import database, postgres
 
 import impasto
 from impasto.jobs.durable import DurableJobs
@@ -21,6 +21,8 @@ from impasto.jobs.job import Job, JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+__all__ = ["database", "postgres"]
 
 OWNER = "somebody"
 
@@ -47,54 +49,6 @@ from impasto.engines.optimize.run import Run
 report = Run._report
 Run._report = lambda *args, **named: (report(*args, **named), time.sleep(0.05))[0]
 """
-
-
-@pytest.fixture(scope="session")
-def _postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
-    """Where a PostgreSQL server of ours listens; None without its programs."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    programs = places[-1] if places else None
-    if programs is None:
-        yield None
-        return
-    as_user: list[str] = []
-    folder = tmp_path_factory.mktemp("pg")
-    if os.geteuid() == 0:  # it refuses to run as root
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for place in (folder, *folder.parents[:2]):
-            place.chmod(0o755)
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run(
-        [*as_user, programs / "initdb", "-D", data, "-U", "impasto", "-A", "trust", "--no-sync"], check=True, **quiet
-    )
-    server = subprocess.Popen([*as_user, programs / "postgres", "-D", data, "-k", folder, "-h", "", "-F"], **quiet)
-    try:
-        deadline = time.monotonic() + 60
-        while subprocess.run([programs / "pg_isready", "-h", folder], **quiet).returncode:
-            assert time.monotonic() < deadline, "PostgreSQL does not start"
-            time.sleep(0.1)
-        yield f"postgresql://impasto@/{{name}}?host={folder}"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
-    """The URL of an empty database; None for a file."""
-    if request.param == "sqlite":
-        return None
-    address = request.getfixturevalue("_postgres")
-    if address is None:
-        pytest.skip("PostgreSQL's programs are not installed")
-    import psycopg
-
-    name = f"test_{time.time_ns()}"
-    with psycopg.connect(address.format(name="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return str(address.format(name=name))
 
 
 @pytest.fixture
@@ -131,18 +85,29 @@ def picture(array: object, size: tuple[int, int]) -> bytes:
 
 
 @pytest.fixture
-def request_of(jobs: DurableJobs, content, style) -> Callable[..., JobRequest]:
-    """A small job; long by ``steps``."""
-    photo, painting = (
-        jobs.store.keep(picture(array, size), owner=OWNER) for array, size in ((content, (64, 48)), (style, (72, 56)))
-    )
+def request_for(content, style) -> Callable[..., JobRequest]:
+    """A small job whose pictures are in an engine's store: two scales of twelve steps."""
 
-    def make(**changes: object) -> JobRequest:
-        settings = {"image_size": 64, "scales": [48, 64], "steps": 12, "layers": ["relu1_1", "relu2_1"]}
-        given = {"content": photo, "styles": (painting,), "settings": settings, **changes}
-        return JobRequest.of(**given)
+    def make(engine: DurableJobs, **changes: object) -> JobRequest:
+        photo, painting = (
+            engine.store.keep(picture(array, size), owner=OWNER)
+            for array, size in ((content, (64, 48)), (style, (72, 56)))
+        )
+        settings = {
+            "image_size": 64,
+            "scales": [48, 64],
+            "steps": 12,
+            "layers": ["relu1_1", "relu2_1"],
+            "style_loss": "w2",
+        }
+        return JobRequest.of(**{"content": photo, "styles": (painting,), "settings": settings, **changes})
 
     return make
+
+
+@pytest.fixture
+def request_of(jobs: DurableJobs, request_for) -> Callable[..., JobRequest]:
+    return partial(request_for, jobs)
 
 
 def until(jobs: DurableJobs, job: Job, is_so: Callable[[Job], bool], seconds: float = 90) -> Job:
