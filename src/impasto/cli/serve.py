@@ -108,6 +108,8 @@ def work(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: one.leave())
     parent = os.getppid()
+    if with_parent:
+        os.nice(10)  # the service answers on the same processors, and an answer takes a moment only
     one.run(lambda: not with_parent or os.getppid() == parent)
 
 

@@ -7,6 +7,8 @@ transaction when a job is taken. Why so: ``docs/adr/0011-jobs-on-dbos.md``.
 from __future__ import annotations
 
 import secrets
+import threading
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import sqlalchemy as sa
@@ -19,7 +21,7 @@ from impasto.jobs.refusals import IdempotencyError, JobStateError
 from impasto.jobs.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from dbos import EnqueueOptions
@@ -53,6 +55,7 @@ class DurableJobs:
         self.limits = limits or Limits()
         self.url = database_url(database, home)
         self.engine = open_database(self.url)
+        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         # JSON, not DBOS's default pickle: who can write the database must not be able to run code in a worker.
         self.client = DBOSClient(
             system_database_engine=self.engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
@@ -67,7 +70,7 @@ class DurableJobs:
 
             api.get_style(name)
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 if idempotency_key is not None and (known := table.by_key(connection, owner, idempotency_key)):
                     return _same(known, request)
                 admit(self.limits, self.store, table.waiting(connection))
@@ -100,7 +103,7 @@ class DurableJobs:
 
     def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job:
         """See :meth:`JobEngine.cancel`."""
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             table.read(connection, job_id, owner)
             if not table.cancel_waiting(connection, job_id):
                 table.ask_to_end(connection, job_id, "keep" if keep else "discard")
@@ -108,7 +111,7 @@ class DurableJobs:
 
     def retry(self, job_id: str, *, owner: str) -> Job:
         """See :meth:`JobEngine.retry`."""
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             job = table.read(connection, job_id, owner)
             if job.state not in ("failed", "cancelled"):
                 raise JobStateError(f"only a failed or cancelled job can be tried again, and this one is {job.state}")
@@ -132,6 +135,16 @@ class DurableJobs:
         """See :meth:`JobEngine.close`."""
         self.client.destroy()
         self.engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction.
+
+        A SQLite file has one writer at a time, and whoever finds it busy sleeps and tries again, some for a second.
+        Threads of one process stand in a queue before it instead.
+        """
+        with self._turn or nullcontext(), self.engine.begin() as connection:
+            yield connection
 
     def _read(self, query: Callable[[sa.Connection], T]) -> T:
         with self.engine.connect() as connection:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("impasto")
 
 _BEAT_S: Final = 5.0
+#: How often the queue is looked at.
+_POLL_S: Final = 0.5
 #: A worker that was silent for so long is taken for dead.
 SILENCE_S: Final = 30.0
 #: How long a worker that is told to end waits for its chunk.
@@ -101,7 +103,7 @@ class Worker:
             return self._work(job_id)
 
         DBOS.launch()  # takes up what this slot had begun
-        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=0.25, on_conflict="always_update")
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=_POLL_S, on_conflict="always_update")
         self._reap()
 
     def _work(self, job_id: str) -> str:
