@@ -54,7 +54,7 @@ class Chunk:
         store: where its files lie.
         report: called a few times a second.
         is_leaving: whether the worker shall end; the chunk then ends early, with a checkpoint.
-        seconds: about how long it may take.
+        one_step: whether it shall end after its first step.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Chunk:
         report: Report,
         is_leaving: Callable[[], bool] = lambda: False,
         *,
-        seconds: float = CHUNK_S,
+        one_step: bool = False,
     ) -> None:
         self._job, self._store, self._report = job, store, report
-        self._is_leaving, self._seconds = is_leaving, seconds
+        self._is_leaving, self._one_step = is_leaving, one_step
         self._folder: JobFolder = store.job(job.id)
         self._token = CancelToken()
         self._ends = job.request.engine_name in _RESUMABLE
@@ -129,8 +129,8 @@ class Chunk:
         if now - self._previewed >= _PREVIEW_S:
             self._previewed = now
             self._preview(progress.preview())
-        least = max(self._seconds, min(_LONGEST_S, _WORTH * (self._first_step - self._began)))
-        over = now - self._first_step >= least or self._is_leaving()
+        least = max(CHUNK_S, min(_LONGEST_S, _WORTH * (self._first_step - self._began)))
+        over = self._one_step or now - self._first_step >= least or self._is_leaving()
         if self._ends and over and self._wanted is None:
             self._token.cancel()
 

@@ -146,7 +146,10 @@ class Worker:
         try:
             if job.wanted == "discard":
                 raise Cancelled
-            facts = Chunk(job, self._jobs.store, report, self._leaving.is_set).run()
+            # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
+            # before was something else.
+            one_step = job.attempts > 0
+            facts = Chunk(job, self._jobs.store, report, self._leaving.is_set, one_step=one_step).run()
         except Cancelled:
             self._end_job(job_id, "cancelled")
             folder.discard()

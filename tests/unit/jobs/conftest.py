@@ -32,7 +32,6 @@ import sys, time, signal, pathlib
 import impasto.jobs.chunks as chunks
 chunks.CHUNK_S = 0.0
 chunks._WORTH = 0.0
-chunks.Chunk.__init__.__kwdefaults__["seconds"] = 0.0
 import impasto.jobs.worker as worker
 worker._BEAT_S = 0.2
 {before}
