@@ -104,6 +104,11 @@ class CancelToken:
         """Whether :meth:`stop` was called."""
         return self._stopped.is_set()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._cancelled.is_set()
+
     def check(self) -> None:
         """Raise :class:`Cancelled` if :meth:`cancel` was called."""
         if self._cancelled.is_set():

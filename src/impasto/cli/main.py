@@ -23,6 +23,7 @@ from impasto.cli.info import info
 from impasto.cli.live import live
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
+from impasto.cli.serve import keys_app, serve, work
 from impasto.cli.study import study_app
 from impasto.cli.styles import styles_app
 from impasto.cli.stylize import stylize
@@ -65,9 +66,12 @@ for verb in (
     golden,
     export,
     live,
+    serve,
     doctor,
 ):
     app.command()(verb)
+app.command("worker")(work)
+app.add_typer(keys_app, name="keys")
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
 app.add_typer(styles_app, name="styles")

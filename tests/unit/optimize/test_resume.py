@@ -249,3 +249,14 @@ def test_checkpoints_are_seldom_where_writing_them_is_slow(tmp_path: Path, monke
         workdir.save(checkpoint.Checkpoint({"a": torch.zeros(1)}, {}))  # took two seconds
         assert not workdir.is_due
         assert workdir.is_due
+
+
+def test_run_that_is_cancelled_keeps_its_last_step(stylize, content, style, tmp_path: Path, monkeypatch) -> None:
+    """However long ago its last checkpoint was."""
+    monkeypatch.setattr(checkpoint, "_EVERY_S", 1e9)
+    _end_after(stylize, 3, content, style, workdir=tmp_path)
+    rest: list[int] = []
+    stylize(content, style, workdir=tmp_path, on_progress=lambda progress: rest.append(progress.step))
+    whole: list[int] = []
+    stylize(content, style, on_progress=lambda progress: whole.append(progress.step))
+    assert rest == whole[3:]

@@ -208,8 +208,10 @@ class Run:
             self._report(loss, objective.terms, index, done, left, lambda: self._preview(content, free))
             if self._cancel.stopped or self._over_budget(cost):
                 self._stopped_early = (index, done) != (len(self._plan) - 1, self._plan[index].steps)
-            if self._workdir is not None and self._workdir.is_due and not self._stopped_early:
-                self._save(self._workdir, index, done)
+            # A run that is cancelled now may go on later: no step of it shall be taken twice.
+            workdir = None if self._stopped_early else self._workdir
+            if workdir is not None and (workdir.is_due or self._cancel.cancelled):
+                self._save(workdir, index, done)
         self._executed.append(Scale(width=self._plan[index].width, height=self._plan[index].height, steps=done))
 
     def _save(self, workdir: Workdir, index: int, done: int) -> None:

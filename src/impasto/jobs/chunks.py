@@ -1,0 +1,187 @@
+"""One chunk of a job: a second or two of computing that leaves a checkpoint, so that nothing more is ever lost.
+
+The engine goes on from the checkpoint of the chunk before, and ends with the bytes of a run that was never cut. An
+engine that paints in one pass has one chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from filelock import FileLock
+
+from impasto import api
+from impasto.errors import ImpastoError, OutputError
+from impasto.images import Picture, resize, write
+from impasto.jobs.job import ASSET
+from impasto.progress import Cancelled, CancelToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from impasto.engines.base import Stylization
+    from impasto.jobs.job import Job
+    from impasto.jobs.store import JobFolder, Store
+    from impasto.progress import Progress
+
+    #: Says how far the job is; gives how it was asked to end, if it was.
+    Report = Callable[[dict[str, Any]], Literal["keep", "discard"] | None]
+
+logger = logging.getLogger("impasto")
+
+#: Engines that go on from a checkpoint.
+_RESUMABLE: Final = frozenset({"optimize"})
+#: A chunk is so long, or so many times what getting ready took, so that most of the time goes into painting; but no
+#: longer than what is bearable to lose.
+CHUNK_S: Final = 1.5
+_WORTH: Final = 8.0
+_LONGEST_S: Final = 5.0
+_REPORT_S: Final = 0.25
+_PREVIEW_S: Final = 0.8
+_PREVIEW_PX: Final = 512
+
+
+class Chunk:
+    """Computes one chunk.
+
+    Args:
+        job: whose.
+        store: where its files lie.
+        report: called a few times a second.
+        is_leaving: whether the worker shall end; the chunk then ends early, with a checkpoint.
+        one_step: whether it shall end after its first step.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        store: Store,
+        report: Report,
+        is_leaving: Callable[[], bool] = lambda: False,
+        *,
+        one_step: bool = False,
+    ) -> None:
+        self._job, self._store, self._report = job, store, report
+        self._is_leaving, self._one_step = is_leaving, one_step
+        self._folder: JobFolder = store.job(job.id)
+        self._token = CancelToken()
+        self._ends = job.request.engine_name in _RESUMABLE
+        self._wanted: Literal["keep", "discard"] | None = None
+        self._began = self._first_step = 0.0
+        self._reported = self._previewed = 0.0
+
+    def run(self) -> dict[str, Any] | None:
+        """Compute until the chunk or the job ends.
+
+        Returns:
+            What is known of the result if the job is done; None if it goes on.
+
+        Raises:
+            Cancelled: the job was asked to end and drop its picture.
+            ImpastoError: the job cannot be done.
+        """
+        self._folder.make()
+        # A worker that was taken for dead may still be at work on it: it ends its chunk first.
+        with FileLock(self._folder.path / "lock"):
+            return self._run()
+
+    def _run(self) -> dict[str, Any] | None:
+        if (facts := self._folder.facts()) is not None:
+            return facts  # only the news of it was lost
+        self._folder.hold_checkpoint()
+        self._began = time.monotonic()
+        request, owner = self._job.request, self._job.owner
+        try:
+            result = api.stylize(
+                self._store.asset(request.content, owner=owner),
+                [
+                    self._store.asset(style, owner=owner) if ASSET.fullmatch(style) else style
+                    for style in request.styles
+                ],
+                engine=request.engine if request.quality is None else None,
+                quality=request.quality,
+                workdir=self._folder.workdir,
+                on_progress=self._on_progress,
+                cancel=self._token,
+                **request.settings,
+            )
+        except Cancelled:
+            if self._wanted == "discard":
+                raise
+            return None
+        return self._finished(result)
+
+    def _on_progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        self._first_step = self._first_step or now
+        if now - self._reported >= _REPORT_S:
+            self._reported = now
+            self._wanted = self._report(_described(progress))
+            if self._wanted == "discard":
+                self._token.cancel()
+            elif self._wanted == "keep":
+                self._token.stop()
+        if now - self._previewed >= _PREVIEW_S:
+            self._previewed = now
+            self._preview(progress.preview())
+        least = max(CHUNK_S, min(_LONGEST_S, _WORTH * (self._first_step - self._began)))
+        over = self._one_step or now - self._first_step >= least or self._is_leaving()
+        if self._ends and over and self._wanted is None:
+            self._token.cancel()
+
+    def _preview(self, pixels: Tensor) -> None:
+        """Write the picture so far, small; a preview that cannot be written is no reason to fail."""
+        height, width = pixels.shape[-2:]
+        share = min(1.0, _PREVIEW_PX / max(height, width))
+        small = resize(pixels, max(1, round(height * share)), max(1, round(width * share))).clamp(0, 1)
+        try:
+            write(Picture(small, None), self._folder.preview, metadata=None, quality=85)
+        except OutputError as error:
+            logger.warning("%s", error)
+
+    def _finished(self, result: Stylization) -> dict[str, Any]:
+        path = self._folder.result(self._job.request.format)
+        result.save(path)
+        data = path.read_bytes()
+        facts = {
+            "width": result.picture.width,
+            "height": result.picture.height,
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "loss": result.recipe.loss,
+            "steps": len(result.trace),
+            "stopped_early": result.stopped_early,
+            "peak_memory_mb": round(result.peak_memory_mb),
+        }
+        self._folder.finish(facts)
+        return facts
+
+
+def _described(progress: Progress) -> dict[str, Any]:
+    """What a client sees of a step."""
+    return {
+        "fraction": round(progress.fraction, 4),
+        "scale": progress.scale,
+        "scales": progress.scales,
+        "step": progress.step,
+        "steps": progress.steps,
+        "width": progress.width,
+        "height": progress.height,
+        "loss": progress.loss,
+        "eta_s": round(progress.eta_s, 1),
+    }
+
+
+def reason_of(error: BaseException, store: Store) -> dict[str, str]:
+    """Why a job failed, for its owner: without the server's paths, and without what only a programmer understands."""
+    if isinstance(error, ImpastoError):
+        text = " ".join(str(error).replace(str(store.home), "").split())
+        return {"code": type(error).__name__, "detail": text}
+    if isinstance(error, MemoryError):
+        return {"code": "memory", "detail": "there was not enough memory; use a smaller image_size"}
+    return {"code": "internal", "detail": f"an internal error ({type(error).__name__}); the server's log has more"}

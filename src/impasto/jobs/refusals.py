@@ -1,0 +1,49 @@
+"""What the jobs room refuses, each with what a door needs to answer it: all of them are ImpastoErrors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from impasto.errors import ImpastoError, InputError, UnreadableImageError
+
+
+class UnknownJobError(InputError):
+    """There is no such job, or it is another owner's: the two look alike."""
+
+
+class UnknownAssetError(InputError):
+    """There is no such asset."""
+
+
+class JobStateError(InputError):
+    """The job's state does not allow what was asked for."""
+
+
+class IdempotencyError(InputError):
+    """The key was used before, for another request."""
+
+
+class OverloadedError(ImpastoError):
+    """The service takes no more for now; nothing was kept.
+
+    Args:
+        reason: which limit was reached.
+        retry_after_s: when it is worth asking again.
+    """
+
+    def __init__(self, message: str, *, reason: Literal["queue", "disk", "memory"], retry_after_s: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class RefusedAssetError(UnreadableImageError):
+    """An upload is not kept.
+
+    Args:
+        code: ``unsupported_image`` (no picture, or of another format), ``image_too_large`` or ``corrupt_image``.
+    """
+
+    def __init__(self, message: str, *, code: Literal["unsupported_image", "image_too_large", "corrupt_image"]) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,204 @@
+"""A worker: takes jobs from the queue one after another, chunk by chunk, and looks after those of workers that died.
+
+A worker has a slot, a name that it keeps over restarts. Started again in its slot, it goes on with the job that it had;
+if it stays away, another one takes that job over once it has not been heard of for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from dbos import DBOS, DBOSPortableJSONSerializer
+from filelock import FileLock, Timeout
+
+from impasto.errors import InputError
+from impasto.jobs import table
+from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs, ticket_id
+from impasto.progress import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from dbos import DBOSConfig
+
+logger = logging.getLogger("impasto")
+
+_BEAT_S: Final = 5.0
+#: How often the queue is looked at.
+_POLL_S: Final = 0.5
+#: A worker that was silent for so long is taken for dead.
+SILENCE_S: Final = 30.0
+#: How long a worker that is told to end waits for its chunk.
+_GRACE_S: Final = 30.0
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        jobs: the queue and the files.
+        slot: its name; no two run under one.
+        silence_s: after how long without a sign other workers are taken for dead.
+    """
+
+    def __init__(self, jobs: DurableJobs, slot: str, *, silence_s: float = SILENCE_S) -> None:
+        self._jobs, self._slot, self._silence_s = jobs, slot, silence_s
+        self._leaving = threading.Event()
+        self._at_work = threading.Lock()
+
+    def leave(self) -> None:
+        """Ask it to end: after the chunk that it is at, or at once if there is none."""
+        self._leaving.set()
+
+    def run(self, is_wanted: Callable[[], bool] = lambda: True) -> NoReturn:
+        """Work until told to leave, then end the process.
+
+        Args:
+            is_wanted: looked at every few seconds; once it is false, the worker leaves.
+
+        Raises:
+            InputError: another worker has the slot.
+        """
+        locks = self._jobs.store.home / "workers"
+        locks.mkdir(exist_ok=True, mode=0o700)
+        lock = FileLock(locks / f"{self._slot}.lock")
+        try:
+            lock.acquire(timeout=self._silence_s)  # the one before may be about to end
+        except Timeout:
+            raise InputError(
+                f"another worker has the slot {self._slot!r}; end it, or give this one another name with --slot"
+            ) from None
+        from impasto import api  # noqa: F401 — PyTorch is loaded before the first job waits for it
+
+        self._beat()
+        self._launch()
+        while not self._leaving.wait(_BEAT_S if is_wanted() else 0):
+            if not is_wanted():
+                self.leave()
+                break
+            self._beat()
+            self._reap()
+        self._end()
+
+    def _launch(self) -> None:
+        config: DBOSConfig = {
+            "name": APPLICATION,
+            "system_database_url": self._jobs.url,
+            "system_database_engine": self._jobs.engine,
+            "application_version": CONTRACT,
+            "executor_id": self._slot,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+
+        # Not DBOS's own limit of attempts: it counts every restart, and a job that gets on with each is no poison.
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
+        def work(job_id: str) -> str:
+            return self._work(job_id)
+
+        DBOS.launch()  # takes up what this slot had begun
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=_POLL_S, on_conflict="always_update")
+        self._reap()
+
+    def _work(self, job_id: str) -> str:
+        """The workflow of a job: begun again after a crash, it finds its finished chunks in the database."""
+        with self._at_work:  # a job that was taken up again, and one from the queue, may come at once
+            if self._leaving.is_set():
+                self._put_down()
+            with self._jobs.engine.begin() as connection:
+                job = table.begin(connection, job_id)
+            number, is_over = 0, job is None
+            while not is_over:
+                if self._leaving.is_set():
+                    with self._jobs.engine.begin() as connection:
+                        table.leave(connection, job_id)
+                    self._put_down()
+                is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number)
+                number += 1
+        return "over"
+
+    def _put_down(self) -> NoReturn:
+        """Do nothing more. The workflow stays as it is in the database: whoever takes it up goes on with it."""
+        self._at_work.release()
+        while True:
+            time.sleep(3600)
+
+    def _chunk(self, job_id: str, number: int) -> bool:
+        """The step: compute a chunk; gives whether the job is over. May be done twice, with the same outcome."""
+        from impasto.jobs.chunks import Chunk, reason_of
+
+        with self._jobs.engine.connect() as connection:
+            job = table.read(connection, job_id)
+        if job.is_over:
+            return True
+        folder = self._jobs.store.job(job_id)
+
+        def report(progress: dict[str, Any]) -> Any:
+            with self._jobs.engine.begin() as connection:
+                return table.report(connection, job_id, {**progress, "chunk": number})
+
+        try:
+            if job.wanted == "discard":
+                raise Cancelled
+            # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
+            # before was something else.
+            one_step = job.attempts > 0
+            facts = Chunk(job, self._jobs.store, report, self._leaving.is_set, one_step=one_step).run()
+        except Cancelled:
+            self._end_job(job_id, "cancelled")
+            folder.discard()
+            return True
+        except Exception as error:
+            reason = reason_of(error, self._jobs.store)
+            if reason["code"] == "internal":
+                logger.exception("job %s failed", job_id)
+            self._end_job(job_id, "failed", error=reason)
+            return True
+        with self._jobs.engine.begin() as connection:
+            table.finish_chunk(connection, job_id, number)
+        if facts is None:
+            return False
+        self._end_job(job_id, "done", metrics=facts)
+        return True
+
+    def _end_job(self, job_id: str, state: Any, **known: Any) -> None:
+        with self._jobs.engine.begin() as connection:
+            table.end(connection, job_id, state, **known)
+
+    def _beat(self) -> None:
+        with self._jobs.engine.begin() as connection:
+            table.beat(connection, self._slot)
+
+    def _reap(self) -> None:
+        """Put jobs of dead workers back into the queue, and end those whose workflow ended without a word."""
+        client = self._jobs.client
+        with self._jobs.engine.connect() as connection:
+            living = table.living(connection, self._silence_s) | {self._slot}
+            open_jobs = {ticket_id(job): job.id for job in table.open_jobs(connection)}
+        pending = client.list_workflows(status="PENDING", name=WORKFLOW, load_input=False, load_output=False)
+        for orphan in pending:
+            if orphan.executor_id not in living:
+                logger.warning("job %s is taken over from %s", orphan.workflow_id, orphan.executor_id)
+                client.resume_workflow(orphan.workflow_id, queue_name=QUEUE)
+        if not open_jobs:
+            return
+        over = ["ERROR", "SUCCESS", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+        for lost in client.list_workflows(
+            workflow_ids=list(open_jobs), status=over, load_input=False, load_output=False
+        ):
+            logger.error("the workflow of job %s ended with %s", lost.workflow_id, lost.status)
+            reason = {"code": "internal", "detail": "the job's record could not be written; try it again"}
+            self._end_job(open_jobs[lost.workflow_id], "failed", error=reason)
+
+    def _end(self) -> NoReturn:
+        """Wait for the chunk, say goodbye, and end the process: DBOS's threads have nothing to clean up."""
+        self._at_work.acquire(timeout=_GRACE_S)
+        with self._jobs.engine.begin() as connection:
+            table.forget_worker(connection, self._slot)
+        os._exit(0)

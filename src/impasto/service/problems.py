@@ -1,0 +1,125 @@
+"""Errors as answers: RFC 9457 problem details, or OpenAI's form on the routes that speak it. One sentence each."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from impasto.errors import ImpastoError, InputError, OutputError
+from impasto.jobs.refusals import (
+    IdempotencyError,
+    JobStateError,
+    OverloadedError,
+    RefusedAssetError,
+    UnknownAssetError,
+    UnknownJobError,
+)
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+    from fastapi.responses import Response
+
+logger = logging.getLogger("impasto")
+
+#: Routes whose clients know OpenAI's errors only.
+_COMPATIBLE: Final = ("/v1/images", "/v1/models")
+
+_ASSET_STATUS: Final = {"unsupported_image": 415, "image_too_large": 413, "corrupt_image": 422}
+
+
+class Problem(Exception):  # noqa: N818 — an answer, not a fault
+    """An answer that is an error.
+
+    Args:
+        status: of HTTP.
+        code: for programs, in small letters.
+        detail: one sentence for people.
+        param: the field that it is about.
+        headers: sent along.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, param: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.param, self.headers = param, headers or {}
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Let every error of the app become an answer."""
+
+    def respond(request: Request, error: Exception) -> Response:
+        return problem_response(request.url.path, problem_of(error))
+
+    for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError, Exception):
+        app.add_exception_handler(kind, respond)
+
+
+def problem_response(path: str, problem: Problem) -> JSONResponse:
+    """The answer for a problem on a route."""
+    if path.startswith(_COMPATIBLE):
+        kind = {429: "rate_limit_error", 401: "authentication_error"}.get(problem.status)
+        kind = kind or ("server_error" if problem.status >= 500 else "invalid_request_error")
+        body: dict[str, Any] = {
+            "error": {"message": problem.detail, "type": kind, "param": problem.param, "code": problem.code}
+        }
+        return JSONResponse(body, problem.status, headers=problem.headers)
+    body = {
+        "type": f"urn:impasto:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    if problem.param is not None:
+        body["param"] = problem.param
+    return JSONResponse(body, problem.status, headers=problem.headers, media_type="application/problem+json")
+
+
+def problem_of(error: Exception) -> Problem:
+    """What an error is to a client."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, OverloadedError):
+        wait = {"Retry-After": str(error.retry_after_s), "retry-after-ms": str(error.retry_after_s * 1000)}
+        return Problem(429, f"overloaded_{error.reason}", str(error), headers=wait)
+    if isinstance(error, UnknownJobError | UnknownAssetError):
+        return Problem(404, "not_found", str(error))
+    if isinstance(error, RefusedAssetError):
+        return Problem(_ASSET_STATUS[error.code], error.code, str(error))
+    if isinstance(error, JobStateError):
+        return Problem(409, "wrong_state", str(error))
+    if isinstance(error, IdempotencyError):
+        return Problem(422, "idempotency_key_reused", str(error))
+    if isinstance(error, OutputError):  # of the server's own disk: paths are none of the client's business
+        logger.error("%s", error)
+        return Problem(507, "no_space", "the server cannot write to its disk; try again later")
+    if isinstance(error, InputError):
+        return Problem(422, "invalid", str(error))
+    if isinstance(error, RequestValidationError):
+        return _of_validation(error)
+    if isinstance(error, HTTPException):
+        phrase = error.detail or HTTPStatus(error.status_code).phrase
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        return Problem(error.status_code, code, str(phrase), headers=dict(error.headers or {}))
+    logger.error("a request could not be answered", exc_info=error)
+    if isinstance(error, SQLAlchemyError):
+        return Problem(503, "database", "the database does not answer; try again later", headers={"Retry-After": "5"})
+    return Problem(500, "internal", "an internal error; the server's log has more")
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    """The first thing that is wrong with a request."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "header", "path"))
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    reason = f"{reason[0].lower()}{reason[1:]}"
+    status = 400 if first["type"] == "json_invalid" else 422
+    return Problem(status, "invalid", f"{place}: {reason}" if place else reason, param=place or None)
