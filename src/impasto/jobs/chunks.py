@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from impasto import api
 from impasto.errors import ImpastoError, OutputError
@@ -87,8 +87,14 @@ class Chunk:
         """
         self._folder.make()
         # A worker that was taken for dead may still be at work on it: it ends its chunk first.
-        with FileLock(self._folder.path / "lock"):
-            return self._run()
+        lock = FileLock(self._folder.path / "lock")
+        while True:
+            try:
+                with lock.acquire(timeout=1):
+                    return self._run()
+            except Timeout:
+                if self._is_leaving():
+                    return None
 
     def _run(self) -> dict[str, Any] | None:
         if (facts := self._folder.facts()) is not None:

@@ -116,8 +116,7 @@ class DurableJobs:
             if job.state not in ("failed", "cancelled"):
                 raise JobStateError(f"only a failed or cancelled job can be tried again, and this one is {job.state}")
             admit(self.limits, self.store, table.waiting(connection))
-            if job.state == "failed":  # whatever made it fail may lie in its checkpoint
-                self.store.job(job_id).discard()
+            self.store.job(job_id).discard()  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)
             job = table.read(connection, job_id, owner)
             self.client.enqueue_in_transaction(connection, _ticket(job), job.id)

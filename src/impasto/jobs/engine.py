@@ -68,7 +68,7 @@ class JobEngine(Protocol):
         """
 
     def retry(self, job_id: str, *, owner: str) -> Job:
-        """Put a failed or cancelled job into the queue again; it goes on from its last checkpoint if it has one.
+        """Put a failed or cancelled job into the queue again; it begins anew.
 
         Raises:
             UnknownJobError: the owner has none of that id.

@@ -80,9 +80,10 @@ def changed_since(connection: sa.Connection, changed: int, owner: str, limit: in
     return _jobs(connection.execute(query.order_by(JOBS.c.changed).limit(limit)).all())
 
 
-def open_jobs(connection: sa.Connection) -> list[Job]:
-    """Jobs of all owners that have not ended."""
-    return _jobs(connection.execute(sa.select(*_FIELDS).where(JOBS.c.state.in_(("queued", "running")))).all())
+def open_jobs(connection: sa.Connection, limit: int = 1000) -> list[Job]:
+    """Jobs of all owners that have not ended, those first that were taken first."""
+    query = sa.select(*_FIELDS).where(JOBS.c.state.in_(("queued", "running"))).order_by(JOBS.c.number).limit(limit)
+    return _jobs(connection.execute(query).all())
 
 
 def waiting(connection: sa.Connection) -> int:

@@ -10,10 +10,12 @@ import logging
 import os
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from dbos import DBOS, DBOSPortableJSONSerializer
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.errors import InputError
 from impasto.jobs import table
@@ -21,7 +23,7 @@ from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, Durable
 from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import NoReturn
 
     from dbos import DBOSConfig
@@ -111,12 +113,12 @@ class Worker:
         with self._at_work:  # a job that was taken up again, and one from the queue, may come at once
             if self._leaving.is_set():
                 self._put_down()
-            with self._jobs.engine.begin() as connection:
+            with _database_or_end(), self._jobs.engine.begin() as connection:
                 job = table.begin(connection, job_id)
             number, is_over = 0, job is None
             while not is_over:
                 if self._leaving.is_set():
-                    with self._jobs.engine.begin() as connection:
+                    with _database_or_end(), self._jobs.engine.begin() as connection:
                         table.leave(connection, job_id)
                     self._put_down()
                 is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number)
@@ -131,6 +133,10 @@ class Worker:
 
     def _chunk(self, job_id: str, number: int) -> bool:
         """The step: compute a chunk; gives whether the job is over. May be done twice, with the same outcome."""
+        with _database_or_end():
+            return self._computed(job_id, number)
+
+    def _computed(self, job_id: str, number: int) -> bool:
         from impasto.jobs.chunks import Chunk, reason_of
 
         with self._jobs.engine.connect() as connection:
@@ -151,9 +157,11 @@ class Worker:
             one_step = job.attempts > 0
             facts = Chunk(job, self._jobs.store, report, self._leaving.is_set, one_step=one_step).run()
         except Cancelled:
-            self._end_job(job_id, "cancelled")
             folder.discard()
+            self._end_job(job_id, "cancelled")
             return True
+        except SQLAlchemyError:
+            raise
         except Exception as error:
             reason = reason_of(error, self._jobs.store)
             if reason["code"] == "internal":
@@ -202,3 +210,16 @@ class Worker:
         with self._jobs.engine.begin() as connection:
             table.forget_worker(connection, self._slot)
         os._exit(0)
+
+
+@contextmanager
+def _database_or_end() -> Iterator[None]:
+    """End the process if the database fails: without it nothing can be said of the job, least of all that it failed.
+
+    DBOS would keep the error as the step's outcome. So the next worker goes on instead.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        logger.error("the database does not answer, and the worker ends: %s", error)
+        os._exit(1)

@@ -87,9 +87,9 @@ def picture(array: object, size: tuple[int, int]) -> bytes:
 def request_for(content, style) -> Callable[..., JobRequest]:
     """A small job whose pictures are in an engine's store: two scales of twelve steps."""
 
-    def make(engine: DurableJobs, **changes: object) -> JobRequest:
+    def make(jobs: DurableJobs, /, **changes: object) -> JobRequest:
         photo, painting = (
-            engine.store.keep(picture(array, size), owner=OWNER)
+            jobs.store.keep(picture(array, size), owner=OWNER)
             for array, size in ((content, (64, 48)), (style, (72, 56)))
         )
         settings = {

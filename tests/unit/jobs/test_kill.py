@@ -112,3 +112,42 @@ def test_worker_that_is_told_to_end_hands_its_job_on(jobs, work, request_of, tmp
     work("two")
     assert until(jobs, job, lambda job: job.is_over).state == "done"
     assert result_of(jobs, job) == undisturbed(jobs, request, tmp_path / "whole.png")
+
+
+def test_database_that_fails_ends_the_worker_and_not_the_job(jobs, work, request_of) -> None:
+    fails = """
+from sqlalchemy.exc import OperationalError
+from impasto.jobs import table
+def report(*_): raise OperationalError("UPDATE", {}, Exception("the server closed the connection"))
+table.report = report
+"""
+    job = jobs.submit(request_of(), owner=OWNER)
+    assert work("one", before=fails).wait(timeout=90) == 1
+    assert jobs.get(job.id, owner=OWNER).state == "running"
+    work("one")
+    assert until(jobs, job, lambda job: job.is_over).state == "done"
+
+
+def test_worker_that_was_only_silent_ends_the_job_with_the_other_once(jobs, work, request_of, tmp_path: Path) -> None:
+    request = request_of(settings={**request_of().settings, "steps": 60, "optimizer": "adam"})
+    job = jobs.submit(request, owner=OWNER)
+    silent = """
+from impasto.jobs import table
+beat, beats = table.beat, []
+table.beat = lambda *args: beats or (beats.append(beat(*args)), None)[1]
+"""
+    first = work("one", before=SLOW + silent)
+    until(jobs, job, lambda job: job.chunks >= 1)
+    second = work("two", before=SLOW)
+    taken_over = False
+
+    def is_over(job) -> bool:
+        nonlocal taken_over
+        taken_over |= any(one.executor_id == "two" for one in jobs.client.list_workflows(status="PENDING"))
+        return job.is_over
+
+    done = until(jobs, job, is_over)
+    assert taken_over
+    assert done.state == "done", done.error
+    assert result_of(jobs, job) == undisturbed(jobs, request, tmp_path / "whole.png")
+    assert first.poll() is second.poll() is None
