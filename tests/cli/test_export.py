@@ -24,7 +24,7 @@ def test_export_writes_graphs_beside_their_weights(run: Run) -> None:
     names = sorted(Path(file).name for file in report["files"])
     assert names == ["any-style.encoder.onnx", "any-style.safetensors", "any-style.transfer.onnx"]
     painter = OnnxPainter(Path("onnx/any-style.transfer.onnx"), Path("onnx/any-style.encoder.onnx"))
-    picture = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    picture = torch.rand(1, 3, 48, 56, generator=torch.Generator().manual_seed(0))
     assert painter.paint(picture, painter.code(picture)).shape == picture.shape
 
 
