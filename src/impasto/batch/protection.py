@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Longer side at which faces are looked for, pixels, and the smallest face there.
 _FACES_PX, _FACE_PX = 512, 32
+#: Places beside each other that must look like one face. With the detector's own 4 it marked 12 of 33 photographs,
+#: clouds among them, with 8 it marks 6.
+_NEIGHBOURS = 8
 #: How much larger than what the detector marks a face is taken to be: hair and chin.
 _HEAD = 1.4
 
@@ -88,7 +91,12 @@ def _of_faces(pixels: Tensor) -> Tensor:
     if largest < _FACE_PX:
         return torch.zeros(1, 1, height, width)
     found = Cascade(data.lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        img=levels, scale_factor=1.2, step_ratio=1, min_size=(_FACE_PX, _FACE_PX), max_size=(largest, largest)
+        img=levels,
+        scale_factor=1.2,
+        step_ratio=1,
+        min_size=(_FACE_PX, _FACE_PX),
+        max_size=(largest, largest),
+        min_neighbor_number=_NEIGHBOURS,
     )
     rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
     mask = torch.zeros(height, width)
