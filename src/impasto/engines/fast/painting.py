@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 #: Pixels that a picture is extended by before it is painted, so that the network's zero padding is not in it: with 16
-#: a frame of another colour showed in 18 of 298 pictures, with 32 in none of those.
+#: a frame of another colour showed around some (docs/engines/fast.md).
 MARGIN: Final = 32
 #: Shorter sides leave the network nothing to take statistics from.
 SMALLEST_PX: Final = 16
