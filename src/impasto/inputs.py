@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Self
 
 from impasto.errors import InputError
+from impasto.hashes import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +141,6 @@ def _find_file(name: str, sha256: str, given: Mapping[Path, str | None], folders
 def _sha256(path: Path) -> str | None:
     """SHA-256 of a file in hex, or None if there is no such file that can be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except (OSError, ValueError):  # a folder too; ValueError: a null byte in the name that a recipe gives
         return None

@@ -305,7 +305,7 @@ def _costed(plan: Plan, asked: _Asked) -> Plan:
     memory_mb = cost.memory_mb + _JUDGE_MB
     most = min(cores(), int(free * _MEMORY_SHARE / memory_mb))
     workers = max(1, min(asked.workers or most, len(plan.jobs)))
-    return plan.but(memory_mb=memory_mb, workers=workers, seconds=cost.seconds * len(plan.jobs) / workers)
+    return replace(plan, memory_mb=memory_mb, workers=workers, seconds=cost.seconds * len(plan.jobs) / workers)
 
 
 def _notes(asked: _Asked, jobs: Sequence[Job], todo: Sequence[Job]) -> tuple[str, ...]:
@@ -330,9 +330,9 @@ def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
     engine, _ = asked.pack.run
     if not asked.pack.level or engine != "fast" or not plan.jobs:
         return False
-    jobs = make_jobs(asked.pack, asked.inputs, asked.place, {}, {})
-    identities = {job.source: style_source(job.source).identity for job in jobs}
+    identities = {source: style_source(source).identity for source in dict.fromkeys(job.source for job in plan.jobs)}
     missing = [source for source, identity in identities.items() if identity not in targets]
+    jobs = make_jobs(asked.pack, asked.inputs, asked.place, {}, {}) if missing else []
     samples = []
     for source in missing:
         of_style = sorted((job for job in jobs if job.source == source), key=lambda job: job.key)

@@ -18,6 +18,7 @@ from impasto.api.evaluate import evaluate
 from impasto.api.stylize import read_recipe, rerun
 from impasto.errors import ImpastoError, InputError, UnreadableImageError
 from impasto.evaluation.manifest import pictures_in
+from impasto.hashes import file_sha256
 from impasto.images import encode, read_metadata
 from impasto.inputs import RecipeFiles
 from impasto.recipe import Environment  # noqa: TC001 — pydantic reads the annotations
@@ -293,6 +294,6 @@ def _sha256(path: Path) -> str:
         UnreadableImageError: it cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UnreadableImageError(f"cannot read {str(path)!r}: {error.strerror}; check its permissions") from None

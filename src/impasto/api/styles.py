@@ -18,7 +18,6 @@ from impasto.styles import (
     house_styles,
     import_style,
     make_look,
-    new_folder,
     reference_folders,
     remove_style,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "get_style",
     "import_style",
     "list_styles",
-    "new_folder",
     "pictures_of",
     "reference_folders",
     "remove_style",

@@ -7,7 +7,6 @@ from the same pictures with the same settings.
 from __future__ import annotations
 
 import csv
-import hashlib
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from io import StringIO
@@ -26,6 +25,7 @@ from impasto.evaluation.metric import installed_metrics
 from impasto.evaluation.pages import picture_uri, render, write_page
 from impasto.evaluation.pages.plots import lines, scatter
 from impasto.evaluation.statistics import spearman
+from impasto.hashes import file_sha256
 from impasto.images import Picture, read
 from impasto.settings import STARTS, OptimizeSettings
 from impasto.whole import write_whole
@@ -299,7 +299,7 @@ def _refuse_inputs(target: Path, inputs: Sequence[Picture]) -> None:
     Raises:
         OutputError: the target's content is an input's.
     """
-    if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() in {one.sha256 for one in inputs}:
+    if target.exists() and file_sha256(target) in {one.sha256 for one in inputs}:
         raise OutputError(f"{str(target)!r} is also an input; give another folder for the sweep")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import hashlib
 import io
 import json
 import os
@@ -18,6 +17,7 @@ from PIL import Image
 
 from impasto.batch.remote import fetch, is_remote
 from impasto.errors import InputError
+from impasto.hashes import file_sha256
 from impasto.images import EXTENSIONS
 
 if TYPE_CHECKING:
@@ -239,11 +239,11 @@ def _looked_at(path: Path | Problem) -> Input | Problem:
     try:
         if path.exists() and not path.is_file():
             return Problem(path.name, "it is no file")
-        with warnings.catch_warnings(), path.open("rb") as file:
+        digest = file_sha256(path)
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # reading the pixels has limits of its own
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        with Image.open(path) as picture:
-            width, height = picture.size
+            with Image.open(path) as picture:
+                width, height = picture.size
     except Image.DecompressionBombError:
         return Problem(path.name, "it is too large")
     except FileNotFoundError:

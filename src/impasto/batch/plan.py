@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from impasto.batch.job import Job
 from impasto.errors import InputError
+from impasto.hashes import file_sha256
 from impasto.styles import find_style
 from impasto.styles.pack import PATHS, RESERVED
 
@@ -70,33 +71,27 @@ class Plan:
     """That painting takes, on all workers together; judging and writing come on top."""
     workers: int = 1
 
-    def but(self, **changes: Any) -> Plan:
-        """The same plan with other costs or jobs."""
-        return replace(self, **changes)
 
-
-def style_source(word: str, base: Path | None = None) -> StyleSource:
+def style_source(word: str) -> StyleSource:
     """A style of a campaign, found and hashed.
 
     Raises:
         InputError: there is no such style or picture.
     """
-    place = word if base is None or not (base / word).exists() else str(base / word)
-    style = find_style(place)
+    style, path = find_style(word), Path(word)
     if style is None:
-        path = Path(place)
         if not path.is_file():
             raise InputError(f"there is no style {word!r}; give a picture, or a style by name, folder or archive")
         if not path.name.isprintable():
             raise InputError(f"the name of the style {word!r} is no text; rename it")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
         return StyleSource(str(path.absolute()), _short(path.stem, digest), digest)
     about = [
-        *(hashlib.sha256(path.read_bytes()).hexdigest() for path in style.references),
+        *(file_sha256(reference) for reference in style.references),
         *(each.sha256 for _, each in sorted(style.trained.items())),
         style.look.model_dump_json(),
     ]
-    lies = str(Path(place).absolute()) if Path(place).exists() else place
+    lies = str(path.absolute()) if path.exists() else word
     return StyleSource(lies, _short(style.name, _hash(about)), _hash(about), style.look.thresholds)
 
 
@@ -125,7 +120,7 @@ def make_jobs(
     }
     engine, settings = pack.run
     names = _unique_names(inputs)
-    hash_of = cache(_hash_of)
+    hash_of = cache(lambda path: file_sha256(Path(path)))
     by_stem: dict[str, list[Input]] = {}
     for one in inputs:
         by_stem.setdefault(one.path.stem, []).append(one)
@@ -278,10 +273,6 @@ def _named(pattern: str, places: Mapping[str, str]) -> str:
 
 def _is_file(path: Any) -> bool:
     return isinstance(path, str) and Path(path).is_file()
-
-
-def _hash_of(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _plain(about: Mapping[str, Any]) -> str:

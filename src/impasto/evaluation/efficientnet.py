@@ -8,7 +8,6 @@ squeeze-and-excitation and with ReLU6, is that of TensorFlow's TPU models, 2020.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from functools import lru_cache
 from itertools import count
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from impasto.errors import WeightsError
+from impasto.hashes import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,8 +159,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: it is not that file, bit for bit.
     """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != SHA256:
         raise WeightsError(f"{path} has SHA-256 {found}, expected {SHA256}: {_REINSTALL}")
     weights: dict[str, Tensor] = torch.load(path, weights_only=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from impasto.errors import InputError, OutputError
 from impasto.images import EXTENSIONS
-from impasto.styles.folder import read_style
+from impasto.styles.folder import REFERENCES, read_style, style_files
 from impasto.whole import replacing
 
 if TYPE_CHECKING:
@@ -50,14 +50,11 @@ def write_archive(folder: Path, target: Path) -> None:
     """
     if target.suffix.lower() != SUFFIX:
         raise InputError(f"{str(target)!r} must end in {SUFFIX}; give it such a name")
-    style = read_style(folder)
-    files = [folder / "style.json", folder / "thumbnail.webp", folder / "MODEL_CARD.md"]
-    files += [*style.references, *(each.path for each in style.trained.values())]
+    files = style_files(folder)
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "x") as archive:
         for path in files:
-            if path.is_file():
-                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WHEN)
-                archive.writestr(entry, path.read_bytes())
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WHEN)
+            archive.writestr(entry, path.read_bytes())
 
 
 def unpack_archive(file: Path, target: Path) -> Style:
@@ -112,7 +109,7 @@ def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
         parts = PurePosixPath(name).parts
         # As it is written and in no other way: ``./x`` and ``x`` would be one file.
         plain = parts and ".." not in parts and "/".join(parts) == name and not {"\\", ":"} & set(name)
-        placed = len(parts) == 1 or (len(parts) == 2 and parts[0] == "references")
+        placed = len(parts) == 1 or (len(parts) == 2 and parts[0] == REFERENCES)
         link = stat.S_ISLNK(entry.external_attr >> 16)
         if not (plain and placed and name.isprintable()) or link or entry.is_dir():
             raise InputError(f"{str(file)!r} holds {name!r}, which is no file of a style; it was not unpacked")

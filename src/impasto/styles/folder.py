@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FILE: Final = "style.json"
-_REFERENCES: Final = "references"
+REFERENCES: Final = "references"
 _THUMBNAIL: Final = "thumbnail.webp"
 _CARD: Final = "MODEL_CARD.md"
 _THUMBNAIL_PX: Final = 256
@@ -155,17 +155,28 @@ def read_style(folder: Path) -> Style:
             f"{str(path)!r} cannot be read: {where}: {first['msg']}; "
             "it was changed, or made by another version of impasto"
         ) from None
-    if (folder / _REFERENCES).is_symlink():
+    if (folder / REFERENCES).is_symlink():
         raise InputError(
-            f"{str(folder / _REFERENCES)!r} is a link, and a style's pictures lie in its folder; put them there"
+            f"{str(folder / REFERENCES)!r} is a link, and a style's pictures lie in its folder; put them there"
         )
-    references = tuple(_checked(folder / _REFERENCES, each) for each in found.references)
+    references = tuple(_checked(folder / REFERENCES, each) for each in found.references)
     trained = {
         engine: Trained(path=_checked(folder, each), sha256=each.sha256) for engine, each in found.trained.items()
     }
     look = Look(**{field: getattr(found, field) for field in Look.model_fields})
     card = folder / _CARD if (folder / _CARD).is_file() and not (folder / _CARD).is_symlink() else None
     return Style(name=found.name, references=references, trained=trained, palette=found.palette, look=look, card=card)
+
+
+def style_files(folder: Path) -> list[Path]:
+    """The files of a style's folder that belong to it, ``style.json`` first.
+
+    Raises:
+        InputError: as :func:`read_style`.
+    """
+    style = read_style(folder)
+    told = [path for path in (folder / _FILE, folder / _THUMBNAIL, folder / _CARD) if path.is_file()]
+    return [*told, *style.references, *(each.path for each in style.trained.values())]
 
 
 def write_style(
@@ -207,9 +218,9 @@ def write_style(
     )
     temporary = folder.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
     try:
-        (temporary / _REFERENCES).mkdir(parents=True)
+        (temporary / REFERENCES).mkdir(parents=True)
         for file, data in named.items():
-            (temporary / _REFERENCES / file).write_bytes(data)
+            (temporary / REFERENCES / file).write_bytes(data)
         for file, data in trained.values():
             (temporary / file).write_bytes(data)
         (temporary / _THUMBNAIL).write_bytes(thumbnail)

@@ -6,7 +6,6 @@ called as its folder is, whatever its file says.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -19,9 +18,11 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from impasto.errors import InputError, OutputError
+from impasto.hashes import file_sha256
 from impasto.images import hex_palette, read
 from impasto.styles.archive import is_archive, unpack_archive, write_archive
 from impasto.styles.folder import (
+    REFERENCES,
     Look,
     Style,
     is_style,
@@ -119,7 +120,7 @@ def lies(path: Path) -> bool:
 def reference_folders() -> tuple[Path, ...]:
     """Where files of styles of the library lie: what a recipe names may be one of them."""
     mine = [library_folder() / name for name in added_styles()]
-    return (_house(), *(folder / "references" for folder in mine), *mine)
+    return (_house(), *(folder / REFERENCES for folder in mine), *mine)
 
 
 def add_style(name: str, references: Sequence[Path], look: Look | None = None, *, replace: bool = False) -> Style:
@@ -267,8 +268,7 @@ def _unpacked(archive: Path) -> Style:
         OutputError: the cache cannot be written.
     """
     try:
-        with archive.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(archive)
     except OSError as error:
         raise InputError(f"{str(archive)!r} cannot be read: {error.strerror}; see who may read it") from None
     target = platformdirs.user_cache_path("impasto") / "styles" / digest[:32]

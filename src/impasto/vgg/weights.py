@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.hashes import file_sha256
 from impasto.vgg.layers import CONVOLUTIONS
 
 _log = logging.getLogger("impasto")
@@ -106,7 +107,7 @@ def load_weights(path: str | os.PathLike[str] | None = None) -> VGGWeights:
             if _fingerprint(tensors) == UNPACKED_SHA256:
                 return VGGWeights(tensors, CAFFE_MEAN_RGB, "caffe-8bit", PACKAGED_SHA256)
     packaged = packaged_path()
-    data_sha256 = _sha256(packaged)
+    data_sha256 = file_sha256(packaged)
     if data_sha256 != PACKAGED_SHA256:
         raise WeightsError(
             f"{packaged} has SHA-256 {data_sha256}, expected {PACKAGED_SHA256}: "
@@ -137,7 +138,7 @@ def _load_user_file(path: Path) -> VGGWeights:
     """Read torchvision's or Caffe's full-precision file."""
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}; give the path of a VGG-19 .pth or .safetensors file")
-    sha256 = _sha256(path)
+    sha256 = file_sha256(path)
     # The two networks have the same shapes and want different inputs, so the kind must be known, not guessed.
     named = [kind for digits, kind in KNOWN_FILES.items() if digits in path.name or kind in path.name.lower()]
     kind = KNOWN_FILES.get(sha256[:8]) or (named[0] if len(named) == 1 else None)
@@ -177,12 +178,6 @@ def _fingerprint(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         digest.update(tensors[name].contiguous().numpy().data.cast("B"))
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_cache(tensors: dict[str, Tensor], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from impasto.engines.fast.model import FORMAT
 from impasto.engines.fast.onnx import SMALLEST_PX
 from impasto.engines.fast.onnx_graph import INSTALL
 from impasto.errors import ImageTooSmallError, MissingExtraError, WeightsError
+from impasto.hashes import file_sha256
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -115,7 +115,7 @@ def _session(runtime: ModuleType, graph: Path | bytes, threads: int | None) -> A
         raise WeightsError(f"{shown} is no graph of engine fast; give a file that `impasto export` wrote")
     if isinstance(graph, Path) and facts["weights"]:
         weights = graph.with_name(facts["weights"])
-        found = hashlib.sha256(weights.read_bytes()).hexdigest()
+        found = file_sha256(weights)
         if found != facts["sha256"]:
             raise WeightsError(
                 f"the weights {str(weights)!r} have SHA-256 {found}, but {graph.name} was made for {facts['sha256']}; "

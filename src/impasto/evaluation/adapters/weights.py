@@ -6,7 +6,6 @@ Nothing is downloaded. A file is looked for in one folder, its SHA-256 is checke
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import logging
 import os
@@ -25,6 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.hashes import file_sha256
 
 _log = logging.getLogger("impasto")
 
@@ -180,8 +180,7 @@ def find_weights(name: str) -> FoundWeights:
             f"and save it as {path}, or name the folder it lies in with {FOLDER_VARIABLE}"
         )
     try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = file_sha256(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); allow reading it") from None
     if wanted.sha256 is None:

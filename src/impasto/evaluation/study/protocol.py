@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from impasto.errors import InputError, OutputError, SettingsError
 from impasto.evaluation.manifest import entries_from_recipes, pictures_in, read_manifest
+from impasto.hashes import file_sha256
 from impasto.images import read
 from impasto.whole import write_whole
 
@@ -339,7 +340,6 @@ def pictures_of(study: Study) -> Iterable[StudyPicture]:
 
 def _sha256(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None
