@@ -14,9 +14,6 @@ from impasto.errors import InputError
 from impasto.settings import OneStyleTraining
 
 if TYPE_CHECKING:
-    from impasto.cli.train import Show
-    from impasto.engines.fast.training.run import TrainedModel
-    from impasto.progress import CancelToken
     from impasto.styles import Style
 
 styles_app = typer.Typer(
@@ -204,20 +201,15 @@ def train(
 
     folder, references = api.style_to_train(name, pictures or ())
 
-    def work(show: "Show", token: "CancelToken") -> "TrainedModel":
-        api.reuse_memory()
-        return api.train_style(
-            references,
-            folder,
-            photos=photos or (),
-            workdir=workdir,
-            leave_out=names(leave_out),
-            on_progress=show,
-            cancel=token,
-            **given_settings(OneStyleTraining, settings),
-        )
-
-    run_training(work, folder, workdir, quiet=quiet, json=json)
+    given = {
+        "styles": references,
+        "output": folder,
+        "photos": photos or (),
+        "workdir": workdir,
+        "leave_out": names(leave_out),
+        **given_settings(OneStyleTraining, settings),
+    }
+    run_training("style", given, quiet=quiet, json=json)
 
 
 def _document(style: "Style") -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from impasto.progress import TrainingProgress
 
     Show = Callable[[TrainingProgress], None]
-    Work = Callable[[Show, CancelToken], TrainedModel | TrainedOnRay]
 
 train_app = typer.Typer(
     help="Train networks of the engine fast: for any style, or for one.", no_args_is_help=True, rich_markup_mode="rich"
@@ -126,24 +125,16 @@ def any_style(
     if not photos:
         raise InputError("no photos were given; give a folder of them with --photos")
 
-    def work(show: "Show", token: CancelToken) -> "TrainedModel | TrainedOnRay":
-        from impasto import api
-
-        given = {
-            "photos": photos,
-            "paintings": paintings,
-            "output": output,
-            "workdir": workdir,
-            "leave_out": names(leave_out),
-            "start": start,
-            **given_settings(AnyStyleTraining, settings),
-        }
-        if ray:
-            return api.train_on_ray("any_style", given, address=ray, workers=ray_workers)
-        api.reuse_memory()
-        return api.train_any_style(**given, on_progress=show, cancel=token)
-
-    run_training(work, output, workdir, quiet=quiet, json=json)
+    given = {
+        "photos": photos,
+        "paintings": paintings,
+        "output": output,
+        "workdir": workdir,
+        "leave_out": names(leave_out),
+        "start": start,
+        **given_settings(AnyStyleTraining, settings),
+    }
+    run_training("any_style", given, ray=ray, ray_workers=ray_workers, quiet=quiet, json=json)
 
 
 @train_app.command("style")
@@ -183,23 +174,15 @@ def style(
     if not photos and not quiet:
         say("no photos were given: training on made-up contents; photos like those to be painted help (--photos DIR)")
 
-    def work(show: "Show", token: CancelToken) -> "TrainedModel | TrainedOnRay":
-        from impasto import api
-
-        given = {
-            "styles": pictures,
-            "output": output,
-            "photos": photos or (),
-            "workdir": workdir,
-            "leave_out": names(leave_out),
-            **given_settings(OneStyleTraining, settings),
-        }
-        if ray:
-            return api.train_on_ray("style", given, address=ray, workers=ray_workers)
-        api.reuse_memory()
-        return api.train_style(**given, on_progress=show, cancel=token)
-
-    run_training(work, output, workdir, quiet=quiet, json=json)
+    given = {
+        "styles": pictures,
+        "output": output,
+        "photos": photos or (),
+        "workdir": workdir,
+        "leave_out": names(leave_out),
+        **given_settings(OneStyleTraining, settings),
+    }
+    run_training("style", given, ray=ray, ray_workers=ray_workers, quiet=quiet, json=json)
 
 
 def names(text: str | None) -> list[str]:
@@ -207,18 +190,27 @@ def names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def run_training(work: "Work", output: Path, workdir: Path | None, *, quiet: bool, json: bool) -> None:
-    """Train under a display, and say what came of it.
+def run_training(
+    kind: Literal["any_style", "style"],
+    given: dict[str, Any],
+    *,
+    quiet: bool,
+    json: bool,
+    ray: str | None = None,
+    ray_workers: int | None = None,
+) -> None:
+    """Train under a display, here or on Ray, and say what came of it.
 
     Raises:
         typer.Exit: the training was cancelled by SIGTERM; 128 plus the signal's number.
     """
     token = CancelToken()
-    place = workdir or output.with_name(f"{output.name}.work")
+    output: Path = given["output"]
+    place = given["workdir"] or output.with_name(f"{output.name}.work")
     with handle_signals(token, keep=True, leftover=None) as signals:
         try:
             with counts_on_stderr(quiet=quiet, token=token, due=_is_due) as show:
-                model = work(lambda progress: show(_count(progress)), token)
+                model = _trained(kind, given, lambda progress: show(_count(progress)), token, ray, ray_workers)
         except Cancelled:
             say(f"cancelled; the same command goes on from {place}")
             raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
@@ -243,6 +235,24 @@ def run_training(work: "Work", output: Path, workdir: Path | None, *, quiet: boo
                 "warnings": warnings_so_far(),
             }
         )
+
+
+def _trained(
+    kind: Literal["any_style", "style"],
+    given: dict[str, Any],
+    show: "Show",
+    token: CancelToken,
+    ray: str | None,
+    ray_workers: int | None,
+) -> "TrainedModel | TrainedOnRay":
+    from impasto import api  # under the display: it takes a second
+
+    if ray:
+        return api.train_on_ray(kind, given, address=ray, workers=ray_workers)
+    api.reuse_memory()
+    if kind == "any_style":
+        return api.train_any_style(**given, on_progress=show, cancel=token)
+    return api.train_style(**given, on_progress=show, cancel=token)
 
 
 def _count(progress: "TrainingProgress") -> Count:
