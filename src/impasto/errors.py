@@ -15,6 +15,13 @@ ImpastoError
 Messages follow one form: what was wrong (value and name), what is allowed, what to do.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class ImpastoError(Exception):
     """The root of every error that impasto raises on purpose."""
@@ -62,3 +69,10 @@ class DivergedError(EngineError):
 
 class OutOfMemoryError(EngineError):
     """The run would need more memory than there is; it was refused before it started."""
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The first thing that a model refuses: where it lies, with dots, and why, as the end of a sentence."""
+    first = error.errors()[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    return ".".join(map(str, first["loc"])), f"{reason[0].lower()}{reason[1:]}"

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.batch.job import Result
-from impasto.errors import InputError, OutputError
+from impasto.errors import InputError, OutputError, first_problem
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
@@ -185,12 +185,11 @@ def read_decisions(path: Path) -> dict[str, Decision]:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {str(slot): Decision.model_validate(one) for slot, one in found.items()}
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
+        place, reason = first_problem(error)
+        if error.errors()[0]["type"] == "extra_forbidden":
             reason = f"there is no {place!r}; there are {', '.join(Decision.model_fields)}"
         else:
-            reason = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}"
+            reason = f"{place}: {reason}"
         raise InputError(f"the decisions {str(path)!r} cannot be used: {reason}") from None
     except (OSError, ValueError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or "it is no JSON object"

@@ -14,6 +14,7 @@ import torch
 from scipy import stats
 
 from impasto.errors import InputError
+from impasto.evaluation.metrics.style import efficientnet_look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Interval = tuple[float, float]
 
 
-_STYLE_STAGES: Final = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5")
 _LEVEL: Final = 0.95
 #: Below it two sets of contents are one picture.
 _LEAST_DISTANCE: Final = 1e-6
@@ -64,8 +64,7 @@ def embedding(view: View) -> Tensor:
 
 def style_statistics(view: View) -> tuple[Tensor, ...]:
     """What :func:`style_consistency` compares: for each of six stages, channels' means and deviations, ``(2 c,)``."""
-    found = (view.efficientnet[stage] for stage in _STYLE_STAGES)
-    return tuple(torch.cat([features.mean((1, 2)), features.std((1, 2))]) for features in found)
+    return tuple(view.read(efficientnet_look))
 
 
 def kernel_distance(outputs: Tensor, references: Tensor) -> KernelDistance:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from impasto import api
 from impasto.errors import ImpastoError, OutputError
-from impasto.images import Picture, resize, write
+from impasto.images import Picture, fit_size, resize, write
 from impasto.jobs.job import ASSET
 from impasto.progress import Cancelled, CancelToken
 
@@ -143,8 +143,7 @@ class Chunk:
     def _preview(self, pixels: Tensor) -> None:
         """Write the picture so far, small; a preview that cannot be written is no reason to fail."""
         height, width = pixels.shape[-2:]
-        share = min(1.0, _PREVIEW_PX / max(height, width))
-        small = resize(pixels, max(1, round(height * share)), max(1, round(width * share))).clamp(0, 1)
+        small = resize(pixels, *fit_size(height, width, min(_PREVIEW_PX, max(height, width)))).clamp(0, 1)
         try:
             write(Picture(small, None), self._folder.preview, metadata=None, quality=85)
         except OutputError as error:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from impasto.errors import SettingsError
+from impasto.errors import SettingsError, first_problem
 from impasto.settings import ENGINES, STARTS, choose_engine
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -54,10 +54,8 @@ class JobRequest(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            reason = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"{place}: {reason[0].lower()}{reason[1:]}" if place else reason) from None
+            place, reason = first_problem(error)
+            raise SettingsError(f"{place}: {reason}" if place else reason) from None
 
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from impasto.errors import first_problem
 from impasto.jobs.job import Job, JobRequest
 from impasto.service.context import Context, Owner, Service
 from impasto.service.native import keep_upload
@@ -215,9 +216,7 @@ def _fields(form: FormData) -> _Fields:
     try:
         fields = _Fields.model_validate({name: value for name, value in texts.items() if name not in _IGNORED})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        reason = first["msg"][0].lower() + first["msg"][1:]
+        place, reason = first_problem(error)
         raise Problem(400, "invalid", f"{place}: {reason}", param=place) from None
     _known_model(fields.model)
     if fields.quality not in _QUALITY:

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from impasto.errors import InputError, SettingsError
+from impasto.errors import InputError, SettingsError, first_problem
 from impasto.palette import MAX_SWATCHES, parse_palette
 from impasto.settings import ENGINES, choose_engine
 
@@ -250,8 +250,8 @@ def make_pack(found: dict[str, Any], where: str) -> Pack:
         if first["type"] == "extra_forbidden":
             known = ", ".join(_known(first["loc"][:-1]))
             raise SettingsError(f"{where}: there is no {place!r}; there are {known}") from None
-        reason = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{where}: {place + ': ' if place else ''}{reason[0].lower()}{reason[1:]}") from None
+        _, reason = first_problem(error)
+        raise SettingsError(f"{where}: {place + ': ' if place else ''}{reason}") from None
 
 
 def _known(place: tuple[int | str, ...]) -> list[str]:
