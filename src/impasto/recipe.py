@@ -94,6 +94,9 @@ class Recipe(_Part):
     start: Weights | None = Field(default=None, description="the network that painted the first picture")
     settings: dict[str, Any]
     scales: tuple[Scale, ...]
+    times: tuple[float, ...] = Field(
+        default=(), description="of a video whose styles follow each other: the second at which each is reached"
+    )
     weights: Weights
     environment: Environment
     loss: float | None = Field(description="of the saved picture at its full size; none where one pass minimises none")

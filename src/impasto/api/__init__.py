@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from impasto.api.sweeps import sweep
     from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
     from impasto.api.training_on_ray import train_on_ray
+    from impasto.api.video_reruns import largest_difference, of_video, rerun_video
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
+    from impasto.video.footage import video_sha256
     from impasto.video.stream import as_jpeg
 
 __all__ = [
@@ -57,8 +59,10 @@ __all__ = [
     "export_style",
     "get_style",
     "import_style",
+    "largest_difference",
     "list_styles",
     "metrics",
+    "of_video",
     "plan",
     "plan_campaign",
     "read",
@@ -68,6 +72,7 @@ __all__ = [
     "reference_folders",
     "remove_style",
     "rerun",
+    "rerun_video",
     "reuse_memory",
     "run_campaign",
     "style_card",
@@ -80,6 +85,7 @@ __all__ = [
     "train_on_ray",
     "train_style",
     "trained_file",
+    "video_sha256",
 ]
 
 _HOMES: Final = {
@@ -91,11 +97,15 @@ _HOMES: Final = {
     "remove_style": "impasto.api.styles",
     "reference_folders": "impasto.api.styles",
     "list_styles": "impasto.api.styles",
+    "largest_difference": "impasto.api.video_reruns",
+    "of_video": "impasto.api.video_reruns",
+    "rerun_video": "impasto.api.video_reruns",
     "import_style": "impasto.api.styles",
     "get_style": "impasto.api.styles",
     "export_style": "impasto.api.styles",
     "add_style": "impasto.api.styles",
     "as_jpeg": "impasto.video.stream",
+    "video_sha256": "impasto.video.footage",
     "MAIN_METRICS": "impasto.api.sets",
     "Problem": "impasto.evaluation.manifest",
     "check_golden": "impasto.api.golden",

@@ -168,12 +168,12 @@ def rerun(
             "give them all, in their order"
         )
     # Under the recipe's names: the same picture in a renamed file gives the same bytes.
-    given = _same(given, recipe.content)
-    styles = [_same(picture, source) for picture, source in zip(styles, recipe.styles, strict=True)]
+    given = same_picture(given, recipe.content)
+    styles = [same_picture(picture, source) for picture, source in zip(styles, recipe.styles, strict=True)]
     areas = [
         Region(
-            _same(area.mask, named.mask),
-            _same(area.style, named.style),
+            same_picture(area.mask, named.mask),
+            same_picture(area.style, named.style),
             _same_if_any(area.style_mask, named.style_mask),
         )
         for area, named in zip(areas, recipe.regions, strict=True)
@@ -214,10 +214,15 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         UnreadableImageError: it is no picture and no video.
         InputError: there is no recipe in it.
     """
-    if Path(path).suffix.lower() in _VIDEOS:
+    source = Path(path)
+    if source.suffix.lower() in _VIDEOS:
         from impasto.video.footage import read_comment
 
-        text = read_comment(Path(path))
+        text = read_comment(source)
+    elif source.suffix.lower() == ".gif" or source.is_dir():
+        from impasto.video.sequences import read_kept
+
+        text = read_kept(source)
     else:
         text = read_metadata(path)
     if text is None:
@@ -225,7 +230,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     return Recipe.from_json(text)
 
 
-def _same(picture: Picture, source: Source) -> Picture:
+def same_picture(picture: Picture, source: Source) -> Picture:
     """The picture under the name that a recipe has for it.
 
     Raises:
@@ -243,7 +248,7 @@ def _same_if_any(picture: Picture | None, source: Source | None) -> Picture | No
     """The same where there may be none."""
     if (picture is None) != (source is None):
         raise InputError("the recipe and the call disagree on whether a region has a style mask; give it if so")
-    return None if picture is None or source is None else _same(picture, source)
+    return None if picture is None or source is None else same_picture(picture, source)
 
 
 def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
