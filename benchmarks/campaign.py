@@ -1,7 +1,7 @@
 """Campaigns: how evenly one look comes out, and what workers, Ray and a second run cost.
 
     python benchmarks/campaign.py even PHOTOS… [--styles NAME …]      spread of style gain and colour, levelled or not
-    python benchmarks/campaign.py speed PHOTOS… [--styles NAME …]     one process (on one core, on all), the local pool, a Ray cluster
+    python benchmarks/campaign.py speed PHOTOS… [--styles NAME …]     one process, the local pool, a Ray cluster
 
 Whole runs are timed, as a user would see them; ratios count. Memory is the highest resident size of any worker so far,
 in the middle and the last third of the rows: a process that keeps something shows it there. Each folder stays, with
