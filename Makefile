@@ -33,8 +33,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python examples/demo.py
 
+# A file at a time on every core; more than four at once would want more memory than a laptop has.
 test: install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Without it the tests of the web pages are skipped.
 browser: install
