@@ -1,7 +1,7 @@
 """``impasto rerun``: a picture or a video again, from the recipe inside it and the files it was made of."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -57,6 +57,9 @@ _Output = Annotated[
         help="where it goes; by default FILE's name with -rerun before the extension",
     ),
 ]
+
+
+_PIXELS: Final = "pixel for pixel; what stands beside the pixels differs, such as a signature"
 
 
 def rerun(
@@ -123,13 +126,17 @@ def rerun(
 
     stylization = run(compute)
     identical = output.read_bytes() == before
+    same_pixels = identical or api.same_pixels(file, output)
     differences = _differences(recipe.environment, stylization.recipe.environment)
     if not quiet:
         reason = "the recipes are: its format or quality is another" if stylization.recipe == recipe else None
-        say(_verdict(file, identical=identical, differences=differences, reason=reason))
+        how = "byte for byte" if identical else _PIXELS if same_pixels else None
+        say(_verdict(file, how, differences=differences, reason=reason))
     if json:
         document = summary(stylization, output)
-        print_json(document | {"identical": identical, "environment_differences": differences})
+        print_json(
+            document | {"identical": identical, "identical_pixels": same_pixels, "environment_differences": differences}
+        )
 
 
 def _rerun_video(file: Path, recipe: "Recipe", found: RecipeFiles, output: Path, *, quiet: bool, json: bool) -> None:
@@ -161,7 +168,7 @@ def _rerun_video(file: Path, recipe: "Recipe", found: RecipeFiles, output: Path,
             if apart is None
             else f"no pixel of any frame is more than {apart} of 255 levels away"
         )
-        say(_verdict(file, identical=identical, differences=differences, reason=reason))
+        say(_verdict(file, "byte for byte" if identical else None, differences=differences, reason=reason))
     if json:
         document = {"identical": identical, "largest_difference": apart, "environment_differences": differences}
         print_json(video_summary(done) | document)
@@ -173,10 +180,10 @@ def _differences(then: "Environment", now: "Environment") -> dict[str, list[str]
     return {name: [str(before[name]), str(after[name])] for name in before if before[name] != after[name]}
 
 
-def _verdict(file: Path, *, identical: bool, differences: dict[str, list[str]], reason: str | None) -> str:
-    """Whether it came out the same, and if not, what may be the reason or what is known of it."""
-    if identical:
-        return f"identical to {file}, byte for byte"
+def _verdict(file: Path, how: str | None, *, differences: dict[str, list[str]], reason: str | None) -> str:
+    """How it came out the same, and if it did not, what may be the reason or what is known of it."""
+    if how is not None:
+        return f"identical to {file}, {how}"
     found = f"not identical to {file}" + (f", but {reason}" if reason else "")
     if differences:
         changed = ", ".join(f"{name} {then} → {now}" for name, (then, now) in differences.items())

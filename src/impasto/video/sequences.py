@@ -15,6 +15,7 @@ from PIL import GifImagePlugin, Image
 from impasto.errors import OutputError
 from impasto.images.metadata import xmp_packet
 from impasto.images.source import decoding
+from impasto.recipe import Recipe
 from impasto.video.footage import BROKEN, opened
 from impasto.whole import replacing
 
@@ -58,8 +59,9 @@ def write_sequence(output: Path, segments: Sequence[Path], encoding: Encoding, *
             _write_gif(temporary, segments, encoding, recipe)
         else:
             _write_webp(temporary, segments, encoding)
-            if recipe is not None:
-                _add_xmp(temporary, xmp_packet(recipe))
+            packet = None if recipe is None else xmp_packet(recipe, Recipe.from_json(recipe).source_type)
+            if packet is not None:
+                _add_xmp(temporary, packet)
 
 
 def read_kept(path: Path) -> str | None:
