@@ -19,6 +19,7 @@ from impasto.jobs.refusals import (
 
 if TYPE_CHECKING:
     from impasto.jobs.job import State
+    from impasto.jobs.keys import Quota
 
 
 class FakeJobs:
@@ -36,14 +37,16 @@ class FakeJobs:
         self._keys: dict[tuple[str, str], str] = {}
         self._count = itertools.count(1)
 
-    def submit(self, request: JobRequest, *, owner: str, idempotency_key: str | None = None) -> Job:
+    def submit(
+        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, quota: Quota | None = None
+    ) -> Job:
         if missing := set(request.assets) - self._assets.get(owner, set()):
             raise UnknownAssetError(f"there is no asset {missing}")
         if idempotency_key is not None and (known := self._keys.get((owner, idempotency_key))):
             if self._jobs[known].request != request:
                 raise IdempotencyError("used for another request")
             return self._jobs[known]
-        self._admit()
+        self._admit(owner, quota)
         job = Job(secrets.token_hex(16), owner, "queued", request, time.time(), next(self._count))
         self._jobs[job.id] = job
         self._order.append(job.id)
@@ -80,11 +83,11 @@ class FakeJobs:
             return job
         return self.change(job, wanted="keep" if keep else "discard")
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def retry(self, job_id: str, *, owner: str, quota: Quota | None = None) -> Job:
         job = self.get(job_id, owner=owner)
         if job.state not in ("failed", "cancelled"):
             raise JobStateError("only a failed or cancelled job can be tried again")
-        self._admit()
+        self._admit(owner, quota)
         self._order.remove(job_id)
         self._order.append(job_id)
         return self.change(job, state="queued", runs=job.runs + 1, wanted=None, error=None, ended_s=None)
@@ -98,6 +101,9 @@ class FakeJobs:
         self._jobs[job.id] = changed
         return changed
 
-    def _admit(self) -> None:
+    def _admit(self, owner: str, quota: Quota | None) -> None:
+        waiting = sum(job.owner == owner and job.state == "queued" for job in self._jobs.values())
+        if quota is not None and quota.waiting is not None and waiting >= quota.waiting:
+            raise OverloadedError("yours are enough", reason="waiting", retry_after_s=5)
         if sum(job.state == "queued" for job in self._jobs.values()) >= self._queued:
             raise OverloadedError("the queue is full", reason="queue", retry_after_s=5)

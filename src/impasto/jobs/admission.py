@@ -1,15 +1,24 @@
-"""Whether one more job can be taken. Asked before anything is kept, so an overload costs nothing and breaks nothing."""
+"""Whether one more job can be taken. Asked before anything is kept, so an overload costs nothing and breaks nothing.
+
+The service has limits, and so may the key that asks.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psutil
 
+from impasto.jobs import table
 from impasto.jobs.refusals import OverloadedError
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from impasto.jobs.job import JobRequest
+    from impasto.jobs.keys import Quota
     from impasto.jobs.store import Store
 
 
@@ -50,3 +59,40 @@ def admit(limits: Limits, store: Store, queued: int) -> None:
             reason="memory",
             retry_after_s=15,
         )
+
+
+def admit_owner(connection: sa.Connection, quota: Quota, store: Store, request: JobRequest, owner: str) -> None:
+    """Refuse what an owner's key does not allow, and count what it does.
+
+    Raises:
+        OverloadedError: a limit of the key is reached.
+    """
+    if quota.waiting is not None and (waiting := table.waiting(connection, owner)) >= quota.waiting:
+        raise OverloadedError(
+            f"{waiting} of your jobs are waiting, and no more than {quota.waiting} may; try again later",
+            reason="waiting",
+            retry_after_s=5,
+        )
+    if quota.megapixels_a_day is None:
+        return
+    now = datetime.now(UTC)
+    asked, day = _megapixels(request, store, owner), now.date()
+    if table.use(connection, owner, day.isoformat(), asked) > quota.megapixels_a_day:  # undone with the transaction
+        tomorrow = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+        raise OverloadedError(
+            f"this picture has {asked:.2g} megapixels, and with it you had more than the "
+            f"{quota.megapixels_a_day:g} that you may ask for in a day (UTC); use a smaller image_size, "
+            "or come back tomorrow",
+            reason="megapixels",
+            retry_after_s=int((tomorrow - now).total_seconds()) + 1,
+        )
+
+
+def _megapixels(request: JobRequest, store: Store, owner: str) -> float:
+    """How large the result will be."""
+    from PIL import Image  # only the header is read, of a file that was decoded when it came
+
+    with Image.open(store.asset(request.content, owner=owner)) as content:
+        width, height = content.size
+    longer = request.image_size or max(width, height)
+    return width * height * (longer / max(width, height)) ** 2 / 1e6

@@ -62,6 +62,19 @@ KEYS: Final = sa.Table(
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("created_s", sa.Float, nullable=False),
     sa.Column("revoked_s", sa.Float),
+    sa.Column("expires_s", sa.Float),
+    sa.Column("used_s", sa.Float),  # to the minute
+    sa.Column("scopes", sa.String(64)),  # words; none of a key that was made before there were scopes
+    sa.Column("quota", sa.JSON(none_as_null=True)),
+)
+
+#: What an owner's jobs of a day (UTC) come to. Apart from the jobs, so that removing one gives nothing back.
+USAGE: Final = sa.Table(
+    "impasto_usage",
+    _META,
+    sa.Column("owner", sa.String(64), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("megapixels", sa.Float, nullable=False),
 )
 
 
@@ -116,12 +129,30 @@ def _make_tables(engine: sa.Engine) -> None:
         _META.create_all(engine)
     except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
         _META.create_all(engine)
+    _add_columns(engine)
     for name in ("number", "changed"):
         try:
             with engine.begin() as connection:
                 connection.execute(sa.insert(COUNTERS).values(name=name, value=0))
         except sa.exc.IntegrityError:
             pass
+
+
+def _add_columns(engine: sa.Engine) -> None:
+    """Add to tables of an older version the columns that they lack; all of those may be empty."""
+    for entry in _META.sorted_tables:
+        there = {column["name"] for column in sa.inspect(engine).get_columns(entry.name)}
+        for column in entry.columns:
+            if column.name in there:
+                continue
+            kind = column.type.compile(engine.dialect)
+            try:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE {entry.name} ADD COLUMN {column.name} {kind}")
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+                # Another process was a moment faster; if not, it is still missing.
+                if column.name not in {one["name"] for one in sa.inspect(engine).get_columns(entry.name)}:
+                    raise
 
 
 def _set_up_file(connection: Any, _record: object) -> None:

@@ -6,19 +6,23 @@ transaction when a job is taken. Why so: ``docs/adr/0011-jobs-on-dbos.md``.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import psutil
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from impasto.jobs import table
-from impasto.jobs.admission import Limits, admit
+from impasto.jobs.admission import Limits, admit, admit_owner
 from impasto.jobs.database import database_url, open_database
-from impasto.jobs.refusals import IdempotencyError, JobStateError
+from impasto.jobs.keys import NO_QUOTA, Quota, running_limit
+from impasto.jobs.refusals import IdempotencyError, JobStateError, OverloadedError
 from impasto.jobs.store import Store
+from impasto.styles import get_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +34,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+logger = logging.getLogger("impasto")
+
 #: What workers and doors agree on. It changes when a running job could not be gone on with, never with the code.
 CONTRACT: Final = "jobs-v1"
 APPLICATION: Final = "impasto"
 QUEUE: Final = "impasto-jobs"
 WORKFLOW: Final = "impasto.job"
+
+#: How long a job whose owner has enough of them running waits before it is looked at again.
+_PUT_OFF_S: Final = 2.0
+#: How long a thread waits for the others to have written.
+_TURN_S: Final = 10.0
 
 
 class DurableJobs:
@@ -61,19 +72,20 @@ class DurableJobs:
             system_database_engine=self.engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
         )
 
-    def submit(self, request: JobRequest, *, owner: str, idempotency_key: str | None = None) -> Job:
+    def submit(
+        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, quota: Quota | None = None
+    ) -> Job:
         """See :meth:`JobEngine.submit`."""
         for asset in request.assets:
             self.store.asset(asset, owner=owner)
         for name in request.library_styles:
-            from impasto import api  # PyTorch comes with it, and most jobs bring their styles along
-
-            api.get_style(name)
+            get_style(name)
         try:
             with self._writing() as connection:
                 if idempotency_key is not None and (known := table.by_key(connection, owner, idempotency_key)):
                     return _same(known, request)
                 admit(self.limits, self.store, table.waiting(connection))
+                admit_owner(connection, quota or NO_QUOTA, self.store, request, owner)
                 job = table.insert(connection, secrets.token_hex(16), request, owner, idempotency_key)
                 self.client.enqueue_in_transaction(connection, _ticket(job), job.id)
                 return job
@@ -109,22 +121,54 @@ class DurableJobs:
                 table.ask_to_end(connection, job_id, "keep" if keep else "discard")
             return table.read(connection, job_id, owner)
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def retry(self, job_id: str, *, owner: str, quota: Quota | None = None) -> Job:
         """See :meth:`JobEngine.retry`."""
         with self._writing() as connection:
             job = table.read(connection, job_id, owner)
             if job.state not in ("failed", "cancelled"):
                 raise JobStateError(f"only a failed or cancelled job can be tried again, and this one is {job.state}")
             admit(self.limits, self.store, table.waiting(connection))
+            admit_owner(connection, quota or NO_QUOTA, self.store, job.request, owner)
             self.store.job(job_id).discard()  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)
             job = table.read(connection, job_id, owner)
             self.client.enqueue_in_transaction(connection, _ticket(job), job.id)
             return job
 
+    def put_off(self, connection: sa.Connection, job_id: str) -> bool:
+        """Let a job that is to be begun wait on while as many of its owner's run as may; gives whether it does."""
+        job = table.read(connection, job_id)
+        limit = running_limit(connection, job.owner) if job.state == "queued" else None
+        if limit is None or table.running(connection, job.owner) < limit:
+            return False
+        later: EnqueueOptions = {**_ticket(table.put_off(connection, job_id)), "delay_seconds": _PUT_OFF_S}
+        self.client.enqueue_in_transaction(connection, later, job_id)
+        return True
+
     def waiting(self) -> int:
         """Jobs in the queue, of all owners."""
         return self._read(table.waiting)
+
+    def check(self) -> dict[str, bool]:
+        """What a job needs to be taken and done, and whether it is there.
+
+        The database is written to, as it can be read also where nothing can be kept.
+        """
+        checks = {
+            "database": False,
+            "store": self.store.can_keep(),
+            "disk": self.store.free_mb() >= self.limits.free_disk_mb,
+            "memory": psutil.virtual_memory().available >> 20 >= self.limits.free_memory_mb,
+            "worker": False,
+        }
+        try:
+            with self.engine.begin() as connection:
+                table.touch(connection)
+            checks["database"] = True
+            checks["worker"] = self.workers() > 0
+        except sa.exc.SQLAlchemyError as error:
+            logger.warning("the database cannot be written to: %s", error.__class__.__name__)
+        return checks
 
     def workers(self, silence_s: float = 15.0) -> int:
         """Workers that were heard of lately."""
@@ -141,9 +185,18 @@ class DurableJobs:
 
         A SQLite file has one writer at a time, and whoever finds it busy sleeps and tries again, some for a second.
         Threads of one process stand in a queue before it instead.
+
+        Raises:
+            OverloadedError: it stays busy, as when another program holds the file.
         """
-        with self._turn or nullcontext(), self.engine.begin() as connection:
-            yield connection
+        if self._turn is not None and not self._turn.acquire(timeout=_TURN_S):
+            raise OverloadedError("the database is busy; try again later", reason="database", retry_after_s=5)
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            if self._turn is not None:
+                self._turn.release()
 
     def _read(self, query: Callable[[sa.Connection], T]) -> T:
         with self.engine.connect() as connection:

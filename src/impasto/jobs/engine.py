@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from impasto.jobs.job import Job, JobRequest, State
+    from impasto.jobs.keys import Quota
 
 
 class JobEngine(Protocol):
@@ -14,16 +15,19 @@ class JobEngine(Protocol):
     Every call names the owner; another owner's job is as unknown as one that never was.
     """
 
-    def submit(self, request: JobRequest, *, owner: str, idempotency_key: str | None = None) -> Job:
+    def submit(
+        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, quota: Quota | None = None
+    ) -> Job:
         """Take a job; when this returns, it will end exactly once whatever is killed meanwhile.
 
         Args:
             request: what to do.
             owner: whose job it is.
             idempotency_key: the same key again gives the job that it gave before.
+            quota: how much the owner may ask for; None: as much as there is.
 
         Raises:
-            OverloadedError: queue, disk or memory are full; nothing was taken.
+            OverloadedError: queue, disk or memory are full, or the quota is used up; nothing was taken.
             UnknownAssetError: it names an asset that is not there.
             InputError: it names a style that the library does not have.
             IdempotencyError: the key was used for another request.
@@ -67,7 +71,7 @@ class JobEngine(Protocol):
             UnknownJobError: the owner has none of that id.
         """
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def retry(self, job_id: str, *, owner: str, quota: Quota | None = None) -> Job:
         """Put a failed or cancelled job into the queue again; it begins anew.
 
         Raises:

@@ -86,6 +86,12 @@ class JobRequest(BaseModel):
         return choose_engine(self.engine, self.quality)[0]
 
     @property
+    def image_size(self) -> int | None:
+        """The longer side of the result, px; None: as the content."""
+        engine, settings = choose_engine(self.engine, self.quality)
+        return ENGINES[engine].of(**{**settings, **self.settings}).image_size
+
+    @property
     def assets(self) -> tuple[str, ...]:
         """Ids of the assets that it needs."""
         return (self.content, *(style for style in self.styles if ASSET.fullmatch(style)))

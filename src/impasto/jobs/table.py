@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
-from impasto.jobs.database import COUNTERS, JOBS, WORKERS
+from impasto.jobs.database import COUNTERS, JOBS, USAGE, WORKERS
 from impasto.jobs.job import Job, JobRequest
 from impasto.jobs.refusals import UnknownJobError
 
@@ -86,9 +86,35 @@ def open_jobs(connection: sa.Connection, limit: int = 1000) -> list[Job]:
     return _jobs(connection.execute(query).all())
 
 
-def waiting(connection: sa.Connection) -> int:
-    """Jobs in the queue."""
-    return connection.execute(sa.select(sa.func.count()).where(JOBS.c.state == "queued")).scalar_one()
+def waiting(connection: sa.Connection, owner: str | None = None) -> int:
+    """Jobs in the queue; those of an owner if one is given."""
+    return _count(connection, "queued", owner)
+
+
+def running(connection: sa.Connection, owner: str) -> int:
+    """An owner's jobs that workers have."""
+    return _count(connection, "running", owner)
+
+
+def _count(connection: sa.Connection, state: State, owner: str | None) -> int:
+    query = sa.select(sa.func.count()).where(JOBS.c.state == state)
+    return connection.execute(query if owner is None else query.where(JOBS.c.owner == owner)).scalar_one()
+
+
+def put_off(connection: sa.Connection, job_id: str) -> Job:
+    """Let a job wait on under a new ticket: the one that it had is used up."""
+    connection.execute(sa.update(JOBS).where(JOBS.c.id == job_id).values(runs=JOBS.c.runs + 1))
+    return read(connection, job_id)
+
+
+def use(connection: sa.Connection, owner: str, day: str, megapixels: float) -> float:
+    """Count what an owner asked for in a day; gives what it comes to."""
+    mine = sa.and_(USAGE.c.owner == owner, USAGE.c.day == day)
+    raised = sa.update(USAGE).where(mine).values(megapixels=USAGE.c.megapixels + megapixels)
+    total = connection.execute(raised.returning(USAGE.c.megapixels)).scalar_one_or_none()
+    if total is None:
+        connection.execute(sa.insert(USAGE).values(owner=owner, day=day, megapixels=megapixels))
+    return megapixels if total is None else float(total)
 
 
 def ahead(connection: sa.Connection, job_id: str) -> int:
@@ -182,14 +208,23 @@ def beat(connection: sa.Connection, slot: str) -> None:
         connection.execute(sa.insert(WORKERS).values(slot=slot, **values))
 
 
+def touch(connection: sa.Connection) -> None:
+    """Write without changing anything."""
+    connection.execute(sa.update(COUNTERS).where(COUNTERS.c.name == "changed").values(value=COUNTERS.c.value))
+
+
 def forget_worker(connection: sa.Connection, slot: str) -> None:
     """A worker ends, and its jobs are another's."""
     connection.execute(sa.delete(WORKERS).where(WORKERS.c.slot == slot))
 
 
 def living(connection: sa.Connection, silence_s: float) -> frozenset[str]:
-    """Slots of the workers that were heard of lately."""
-    query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s > time.time() - silence_s)
+    """Slots of the workers that were heard of lately.
+
+    One that was heard of in the future is dead too: the clock was put back, and a living one beats by the new time.
+    """
+    now = time.time()
+    query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s.between(now - silence_s, now + silence_s))
     return frozenset(connection.execute(query).scalars())
 
 

@@ -114,6 +114,10 @@ class Worker:
             if self._leaving.is_set():
                 self._put_down()
             with _database_or_end(), self._jobs.engine.begin() as connection:
+                if DBOS.workflow_id != ticket_id(table.read(connection, job_id)):
+                    return "replaced"  # crashed after it was put off, and taken up again
+                if self._jobs.put_off(connection, job_id):
+                    return "put off"
                 job = table.begin(connection, job_id)
             number, is_over = 0, job is None
             while not is_over:

@@ -17,6 +17,7 @@ from impasto.jobs.refusals import (
     JobStateError,
     OverloadedError,
     RefusedAssetError,
+    RefusedUrlError,
     UnknownAssetError,
     UnknownJobError,
 )
@@ -30,6 +31,7 @@ logger = logging.getLogger("impasto")
 #: Routes whose clients know OpenAI's errors only.
 _COMPATIBLE: Final = ("/v1/images", "/v1/models")
 
+_URL_STATUS: Final = {"url_refused": 400, "too_large": 413, "url_timeout": 504}
 _ASSET_STATUS: Final = {"unsupported_image": 415, "image_too_large": 413, "corrupt_image": 422}
 
 
@@ -58,7 +60,7 @@ def answer_with_problems(app: FastAPI) -> None:
     def respond(request: Request, error: Exception) -> Response:
         return problem_response(request.url.path, problem_of(error))
 
-    for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError, Exception):
+    for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError):  # others: see guard.py
         app.add_exception_handler(kind, respond)
 
 
@@ -92,6 +94,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(429, f"overloaded_{error.reason}", str(error), headers=wait)
     if isinstance(error, UnknownJobError | UnknownAssetError):
         return Problem(404, "not_found", str(error))
+    if isinstance(error, RefusedUrlError):
+        return Problem(_URL_STATUS[error.code], error.code, str(error), param="url")
     if isinstance(error, RefusedAssetError):
         return Problem(_ASSET_STATUS[error.code], error.code, str(error))
     if isinstance(error, JobStateError):
