@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _DATABASE_VARIABLE = "IMPASTO_DATABASE"
 _HOME_VARIABLE = "IMPASTO_HOME"
 _DAY_S = 86_400.0
+#: A client is told to come again sooner than a worker gives up.
+_PATIENCE_S = 5.0
 
 _Home = Annotated[
     Path | None,
@@ -75,7 +77,7 @@ def serve(
     """
     from impasto.jobs.admission import Limits  # under the check of the extra
 
-    jobs = _open(home, database, limits=Limits(queued=queue))
+    jobs = _open(home, database, limits=Limits(queued=queue), patience_s=_PATIENCE_S)
     from impasto.jobs.keys import list_keys
     from impasto.service.config import ServiceConfig
     from impasto.service.server import Supervisor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -94,8 +95,12 @@ def database_url(database: str | None, home: Path) -> str:
     return database
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, *, patience_s: float = 30.0) -> sa.Engine:
     """Connect, and make what is missing: DBOS's tables and ours.
+
+    Args:
+        url: see :func:`database_url`.
+        patience_s: how long a writer waits for a file that another one is writing to.
 
     Raises:
         SettingsError: it cannot be reached.
@@ -108,7 +113,7 @@ def open_database(url: str) -> sa.Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(parsed, pool_pre_ping=not is_file)
     if is_file:
-        event.listens_for(engine, "connect")(_set_up_file)
+        event.listens_for(engine, "connect")(partial(_set_up_file, patience_s))
     try:
         with engine.connect() as connection:
             if is_file:
@@ -155,9 +160,9 @@ def _add_columns(engine: sa.Engine) -> None:
                     raise
 
 
-def _set_up_file(connection: Any, _record: object) -> None:
+def _set_up_file(patience_s: float, connection: Any, _record: object) -> None:
     """How DBOS sets up its own connections: writers stand in a queue, and wait instead of failing."""
     connection.isolation_level = "IMMEDIATE"
-    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * patience_s)}")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")  # what was accepted survives a power cut

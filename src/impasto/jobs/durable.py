@@ -55,17 +55,20 @@ class DurableJobs:
         home: the service's folder.
         database: URL of PostgreSQL; None for a file in the folder.
         limits: how much is taken on.
+        patience_s: how long a writer waits for a file that another one is writing to.
 
     Raises:
         OutputError: the folder cannot be made.
         SettingsError: the database cannot be used.
     """
 
-    def __init__(self, home: Path, *, database: str | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, home: Path, *, database: str | None = None, limits: Limits | None = None, patience_s: float = 30.0
+    ) -> None:
         self.store = Store(home)
         self.limits = limits or Limits()
         self.url = database_url(database, home)
-        self.engine = open_database(self.url)
+        self.engine = open_database(self.url, patience_s=patience_s)
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         # JSON, not DBOS's default pickle: who can write the database must not be able to run code in a worker.
         self.client = DBOSClient(

@@ -33,7 +33,6 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
         docs_url=None,  # both pages would load scripts from a public network
         redoc_url=None,
         openapi_url=None,  # served by reference.py, beside its page
-        max_body_size=most_bytes,
     )
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts, most_bytes=most_bytes)

@@ -41,16 +41,21 @@ class TimedConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Wait on, or no longer."""
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        if self.conn.their_state is h11.IDLE:
+            if self._timer is None:  # the beginning of another request
+                self._wait()
+        elif self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
-        elif self._timer is None:  # the beginning of another request
-            self._wait()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; uvicorn ends that after a while."""
+        """Wait for the next request, which uvicorn ends after a while; or for the rest of a body that nobody reads."""
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self.transport.is_closing() or not self.cycle.response_complete:
+            return
+        if self.conn.their_state is h11.IDLE:
             self.waiting[self] = None
+        else:
+            self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""

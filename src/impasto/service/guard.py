@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 
 from impasto.service.context import SAFE_METHODS
-from impasto.service.problems import Problem, problem_of, problem_response
+from impasto.service.problems import BodyRefused, Problem, problem_of, problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,7 +51,7 @@ class Guard:
     Args:
         app: what it stands before.
         hosts: names it answers to; None: any.
-        most_bytes: what a body may have; the app counts those that do not say how many they have.
+        most_bytes: what a body may have.
     """
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, most_bytes: int) -> None:
@@ -64,7 +63,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        body = _BodyInTime(receive)
+        body = _Body(receive, self._most_bytes)
         has_begun = False
 
         async def send_with_headers(message: Message) -> None:
@@ -99,8 +98,7 @@ class Guard:
             return Problem(403, "host", "the Host header does not name this service; --allow-host adds a name")
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._most_bytes:
-            limit = self._most_bytes >> 20
-            return Problem(413, "too_large", f"the request has {int(length) >> 20} MiB, and at most {limit} are taken")
+            return _too_large(self._most_bytes)
         if method in SAFE_METHODS:
             return None
         origin = headers.get("origin")
@@ -111,11 +109,21 @@ class Guard:
         return None
 
 
-class _BodyInTime:
-    """Receives a body that has to come at a bearable pace."""
+def _too_large(most_bytes: int) -> Problem:
+    return Problem(413, "too_large", f"the request has more than {most_bytes >> 20} MiB; send fewer or smaller files")
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._ends = receive, time.monotonic() + _BODY_S
+
+class _Body:
+    """Receives a body that has to be of bearable size and come at a bearable pace.
+
+    Args:
+        receive: gives its pieces.
+        most_bytes: what it may have, whatever it said or did not say of itself.
+    """
+
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive, self._ends, self._left = receive, time.monotonic() + _BODY_S, most_bytes
+        self._most_bytes = most_bytes
         self._is_whole = self.is_late = False
 
     async def __call__(self) -> Message:
@@ -126,7 +134,11 @@ class _BodyInTime:
                 message = await self._receive()
         except TimeoutError:
             self.is_late = True
-            raise HTTPException(408, "the request's body came too slowly; send it again") from None
-        self._ends += len(message.get("body", b"")) / _LEAST_BYTES_A_SECOND
+            raise BodyRefused(Problem(408, "too_slow", "the request's body came too slowly; send it again")) from None
+        size = len(message.get("body", b""))
+        self._ends += size / _LEAST_BYTES_A_SECOND
+        self._left -= size
+        if self._left < 0:
+            raise BodyRefused(_too_large(self._most_bytes))
         self._is_whole = not message.get("more_body", False)
         return message

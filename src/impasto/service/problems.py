@@ -54,6 +54,18 @@ class Problem(Exception):  # noqa: N818 — an answer, not a fault
         self.param, self.headers = param, headers or {}
 
 
+class BodyRefused(HTTPException):
+    """A body that is not read on: an HTTPException, as whoever parses a body lets no other through.
+
+    Args:
+        problem: what is answered.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status, problem.detail)
+        self.problem = problem
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Let every error of the app become an answer."""
 
@@ -89,6 +101,8 @@ def problem_of(error: Exception) -> Problem:
     """What an error is to a client."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, BodyRefused):
+        return error.problem
     if isinstance(error, OverloadedError):
         wait = {"Retry-After": str(error.retry_after_s), "retry-after-ms": str(error.retry_after_s * 1000)}
         return Problem(429, f"overloaded_{error.reason}", str(error), headers=wait)

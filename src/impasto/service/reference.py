@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 
 from impasto.service.documents import NAMED
 from impasto.service.guard import PAGE_POLICY
@@ -69,9 +69,7 @@ def described(app: FastAPI) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _template() -> Any:
     loader = PackageLoader("impasto.service", ".")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     environment.filters["kind"] = _kind
     return environment.get_template("reference.html.jinja")
