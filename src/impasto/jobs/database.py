@@ -47,7 +47,7 @@ WORKERS: Final = sa.Table(
     sa.Column("beat_s", sa.Float, nullable=False),
 )
 
-#: One row: the last number that was given to a job, and to a change of one.
+#: The last number that was given to a job, to a change of one, and to a probe.
 COUNTERS: Final = sa.Table(
     "impasto_counters",
     _META,
@@ -135,7 +135,7 @@ def _make_tables(engine: sa.Engine) -> None:
     except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
         _META.create_all(engine)
     _add_columns(engine)
-    for name in ("number", "changed"):
+    for name in ("number", "changed", "probe"):
         try:
             with engine.begin() as connection:
                 connection.execute(sa.insert(COUNTERS).values(name=name, value=0))

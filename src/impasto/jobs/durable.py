@@ -138,6 +138,14 @@ class DurableJobs:
             self.client.enqueue_in_transaction(connection, _ticket(job), job.id)
             return job
 
+    def admit(self) -> None:
+        """Whether a job would be taken now.
+
+        Raises:
+            OverloadedError: it would not.
+        """
+        admit(self.limits, self.store, self.waiting())
+
     def put_off(self, connection: sa.Connection, job_id: str) -> bool:
         """Let a job that is to be begun wait on while as many of its owner's run as may; gives whether it does."""
         job = table.read(connection, job_id)

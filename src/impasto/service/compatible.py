@@ -135,6 +135,7 @@ async def edit(request: Request, service: Service, owner: Owner, quota: Allowed)
         pictures = [part for name in ("image", "image[]") for part in form.getlist(name)]
         settings = _settings(form, fields)
         files = _files(pictures)
+        await run_sync(service.jobs.admit)  # before the pictures are looked at, which costs more than all else here
         kept = [(await keep_upload(file, service, owner))["id"] for file in files]
     styles = [*kept[1:], *_named_styles(fields.prompt)]
     if not kept or not styles:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from impasto.errors import ImpastoError, InputError, OutputError
 from impasto.jobs.refusals import (
@@ -70,7 +71,14 @@ def answer_with_problems(app: FastAPI) -> None:
     """Let every error of the app become an answer."""
 
     def respond(request: Request, error: Exception) -> Response:
-        return problem_response(request.url.path, problem_of(error))
+        problem = problem_of(error)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route of that path, and there may be others.
+            routes = (
+                one for one in app.routes if isinstance(one, Route) and one.matches(request.scope)[0] != Match.NONE
+            )
+            problem.headers["Allow"] = ", ".join(sorted({name for one in routes for name in one.methods or ()}))
+        return problem_response(request.url.path, problem)
 
     for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError):  # others: see guard.py
         app.add_exception_handler(kind, respond)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, PackageLoader
 
-from impasto.service.documents import NAMED
+from impasto.service.documents import NAMED, errors
 from impasto.service.guard import PAGE_POLICY
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def described(app: FastAPI) -> dict[str, Any]:
     for path in made["paths"].values():
         for operation in path.values():
             operation["summary"] = operation.get("description", operation["summary"]).partition("\n")[0]
+            if "500" not in operation["responses"] and "422" in operation["responses"]:
+                # Nothing was said of its errors: they are as everywhere, and not as FastAPI has them.
+                operation["responses"] |= {str(status): said for status, said in errors(404, 409).items()}
     made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     made["security"] = [{"key": []}, {}]
     return made
