@@ -253,6 +253,17 @@ def test_listing_styles_loads_no_pytorch(guarded: Guarded) -> None:
         assert "libtorch" not in maps.read()
 
 
+def test_answer_waits_for_no_acknowledgement(guarded: Guarded) -> None:
+    """With Nagle's algorithm it takes the 40 ms that a client's system waits to acknowledge its first part."""
+    took = []
+    with httpx2.Client(base_url=guarded.served.address) as client:
+        for _ in range(20):
+            began = time.monotonic()
+            client.get("/healthz")
+            took.append(time.monotonic() - began)
+    assert min(took[2:]) < 0.03
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

@@ -68,14 +68,18 @@ class Context:
         return await run_sync(lambda: self.jobs.get(job.id, owner=job.owner))
 
 
-def _context(request: Request) -> Context:
+# The dependencies are coroutines, as FastAPI gives every other one a thread of its own, and a thread costs more than
+# what they do.
+
+
+async def _context(request: Request) -> Context:
     return cast("Context", request.app.state.context)
 
 
 Service = Annotated[Context, Depends(_context)]
 
 
-def _caller(request: Request, service: Service) -> Key:
+async def _caller(request: Request, service: Service) -> Key:
     """With which key the request comes.
 
     Raises:
@@ -84,7 +88,7 @@ def _caller(request: Request, service: Service) -> Key:
     if not service.config.needs_keys:
         return _LOCAL
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    key = find_key(service.jobs.engine, shown.strip()) if scheme.lower() == "bearer" else None
+    key = await run_sync(_shown_key, service, shown.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise Problem(
             401,
@@ -93,10 +97,17 @@ def _caller(request: Request, service: Service) -> Key:
             headers={"WWW-Authenticate": "Bearer"},
         )
     check_rate(service, key)
-    try:
-        note_use(service.jobs.engine, key)
-    except SQLAlchemyError as error:  # nothing that the client asked for
-        logger.warning("the use of key %s could not be noted: %s", key.id, type(error).__name__)
+    return key
+
+
+def _shown_key(service: Context, shown: str) -> Key | None:
+    """The key, if it is one that is in use; that it was used is written down."""
+    key = find_key(service.jobs.engine, shown)
+    if key is not None:
+        try:
+            note_use(service.jobs.engine, key)
+        except SQLAlchemyError as error:  # nothing that the client asked for
+            logger.warning("the use of key %s could not be noted: %s", key.id, type(error).__name__)
     return key
 
 
@@ -121,18 +132,23 @@ def check_rate(service: Context, key: Key) -> None:
 Caller = Annotated[Key, Depends(_caller)]
 
 
-def require_scope(scope: str) -> Callable[[Key], Key]:
-    """A dependency: the caller's key, which has a scope.
+def check_scope(key: Key, scope: str) -> None:
+    """Refuse what a key may not do.
 
     Raises:
-        Problem: it has not.
+        Problem: it has not the scope.
     """
+    if not key.may(scope):
+        raise Problem(
+            403, "missing_scope", f"this key has not the scope {scope}; make one with `impasto keys add --scope`"
+        )
 
-    def checked(key: Caller) -> Key:
-        if not key.may(scope):
-            raise Problem(
-                403, "missing_scope", f"this key has not the scope {scope}; make one with `impasto keys add --scope`"
-            )
+
+def require_scope(scope: str) -> Callable[[Key], Awaitable[Key]]:
+    """A dependency: the caller's key, which has a scope; or else the answer 403."""
+
+    async def checked(key: Caller) -> Key:
+        check_scope(key, scope)
         return key
 
     return checked
@@ -142,15 +158,16 @@ def require_scope(scope: str) -> Callable[[Key], Key]:
 Admin = Annotated[Key, Depends(require_scope("admin"))]
 
 
-def _owner(request: Request, key: Caller) -> str:
+async def _owner(request: Request, key: Caller) -> str:
     """Whose request it is, if its key may look, or change something, as the method does."""
-    return require_scope("jobs:read" if request.method in SAFE_METHODS else "jobs:write")(key).owner
+    check_scope(key, "jobs:read" if request.method in SAFE_METHODS else "jobs:write")
+    return key.owner
 
 
 Owner = Annotated[str, Depends(_owner)]
 
 
-def _quota(key: Caller) -> Quota:
+async def _quota(key: Caller) -> Quota:
     return key.quota
 
 

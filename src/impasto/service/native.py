@@ -147,17 +147,19 @@ async def submit(
 
     202 with where it is, or 201 if ``Prefer: wait=SECONDS`` lived to see its end.
     """
-    job = await run_sync(
-        lambda: service.jobs.submit(asked, owner=owner, idempotency_key=idempotency_key, quota=quota),
-        limiter=service.writing,
-    )
-    wish = _WAIT.search(prefer)
+
+    def taken() -> tuple[Job, dict[str, Any]]:  # one thread for both
+        job = service.jobs.submit(asked, owner=owner, idempotency_key=idempotency_key, quota=quota)
+        return job, _view(service, job)
+
+    job, view = await run_sync(taken, limiter=service.writing)
     headers = {"Location": f"/v1/jobs/{job.id}"}
-    if wish:
+    if wish := _WAIT.search(prefer):
         seconds = min(float(wish[1]), service.config.longest_wait_s)
         job = await service.until(job, seconds)
+        view = await run_sync(_view, service, job)
         headers["Preference-Applied"] = f"wait={seconds:g}"
-    return JSONResponse(await run_sync(lambda: _view(service, job)), 201 if job.is_over else 202, headers=headers)
+    return JSONResponse(view, 201 if job.is_over else 202, headers=headers)
 
 
 _DONE: Final = {**answer(202, JobAnswer, "It was asked for; a running job ends at its next step."), **errors(404)}
