@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -49,6 +50,8 @@ _LONGEST_S: Final = 5.0
 _REPORT_S: Final = 0.25
 _PREVIEW_S: Final = 0.8
 _PREVIEW_PX: Final = 512
+#: How PyTorch says on a CPU that there is no memory; on a GPU it says so by a kind of error that has the words too.
+_NO_MEMORY: Final = re.compile("can't allocate memory|not enough memory|out of memory|bad_alloc", re.IGNORECASE)
 
 
 class Chunk:
@@ -225,6 +228,6 @@ def reason_of(error: BaseException, store: Store) -> dict[str, str]:
     if isinstance(error, ImpastoError):
         text = " ".join(str(error).replace(str(store.home), "").split())
         return {"code": type(error).__name__, "detail": text}
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
         return {"code": "memory", "detail": "there was not enough memory; use a smaller image_size"}
     return {"code": "internal", "detail": f"an internal error ({type(error).__name__}); the server's log has more"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -50,7 +51,7 @@ WORKERS: Final = sa.Table(
     sa.Column("beat_s", sa.Float, nullable=False),
 )
 
-#: One row: the last number that was given to a job, and to a change of one.
+#: The last number that was given to a job, to a change of one, and to a probe.
 COUNTERS: Final = sa.Table(
     "impasto_counters",
     _META,
@@ -74,6 +75,19 @@ KEYS: Final = sa.Table(
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("created_s", sa.Float, nullable=False),
     sa.Column("revoked_s", sa.Float),
+    sa.Column("expires_s", sa.Float),
+    sa.Column("used_s", sa.Float),  # to the minute
+    sa.Column("scopes", sa.String(64)),  # words; none of a key that was made before there were scopes
+    sa.Column("quota", sa.JSON(none_as_null=True)),
+)
+
+#: What an owner's jobs of a day (UTC) come to. Apart from the jobs, so that removing one gives nothing back.
+USAGE: Final = sa.Table(
+    "impasto_usage",
+    _META,
+    sa.Column("owner", sa.String(64), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("megapixels", sa.Float, nullable=False),
 )
 
 
@@ -93,8 +107,12 @@ def database_url(database: str | None, home: Path) -> str:
     return database
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, *, patience_s: float = 30.0) -> sa.Engine:
     """Connect, and make what is missing: DBOS's tables and ours.
+
+    Args:
+        url: see :func:`database_url`.
+        patience_s: how long a writer waits for a file that another one is writing to.
 
     Raises:
         SettingsError: it cannot be reached.
@@ -107,7 +125,7 @@ def open_database(url: str) -> sa.Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(parsed, pool_pre_ping=not is_file)
     if is_file:
-        event.listens_for(engine, "connect")(_set_up_file)
+        event.listens_for(engine, "connect")(partial(_set_up_file, patience_s))
     try:
         with engine.connect() as connection:
             if is_file:
@@ -128,9 +146,11 @@ def _make_tables(engine: sa.Engine) -> None:
         _META.create_all(engine)
     except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
         _META.create_all(engine)
+    _add_columns(engine)
     for row in (
         sa.insert(COUNTERS).values(name="number", value=0),
         sa.insert(COUNTERS).values(name="changed", value=0),
+        sa.insert(COUNTERS).values(name="probe", value=0),
         sa.insert(QUEUE).values(name="jobs"),
     ):
         try:
@@ -140,9 +160,26 @@ def _make_tables(engine: sa.Engine) -> None:
             pass
 
 
-def _set_up_file(connection: Any, _record: object) -> None:
+def _add_columns(engine: sa.Engine) -> None:
+    """Add to tables of an older version the columns that they lack; all of those may be empty."""
+    for entry in _META.sorted_tables:
+        there = {column["name"] for column in sa.inspect(engine).get_columns(entry.name)}
+        for column in entry.columns:
+            if column.name in there:
+                continue
+            kind = column.type.compile(engine.dialect)
+            try:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE {entry.name} ADD COLUMN {column.name} {kind}")
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+                # Another process was a moment faster; if not, it is still missing.
+                if column.name not in {one["name"] for one in sa.inspect(engine).get_columns(entry.name)}:
+                    raise
+
+
+def _set_up_file(patience_s: float, connection: Any, _record: object) -> None:
     """How DBOS sets up its own connections: writers stand in a queue, and wait instead of failing."""
     connection.isolation_level = "IMMEDIATE"
-    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * patience_s)}")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")  # what was accepted survives a power cut

@@ -64,6 +64,8 @@ def look(data: bytes, safety: str | None = None) -> dict[str, Any]:
     except MemoryError:
         return _refused("image_too_large", "decoding it takes too much memory; make it smaller")
     except UnidentifiedImageError:
+        if data[4:12] in (b"ftypavif", b"ftypavis"):  # its decoder says the same of all that it does not like
+            return _avif_refused(data)
         if len(data) >= _SHORTEST and data.startswith(_BEGINNINGS):
             return _refused("corrupt_image", "its header is damaged; save it again from the original")
         return _refused("unsupported_image", "it is no JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file")
@@ -94,6 +96,16 @@ def _unsafe(image: Image.Image, safety: str) -> dict[str, Any] | None:
 
     reason = why_unsafe(image, safety)
     return _refused("unsafe_image", f"{reason}; give another picture") if reason else None
+
+
+def _avif_refused(data: bytes) -> dict[str, Any]:
+    """Why an AVIF that cannot be opened is not kept: for its size, if it says one."""
+    at = data.find(b"ispe", 0, 65_536)
+    if at >= 0 and len(data) >= at + 16:
+        width, height = struct.unpack(">II", data[at + 8 : at + 16])
+        if refusal := _too_large(width, height, len(data)):
+            return refusal
+    return _refused("corrupt_image", "it is damaged or cut off; save it again from the original")
 
 
 def _refused(code: str, detail: str) -> dict[str, Any]:

@@ -40,7 +40,10 @@ class JobRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     content: str = Field(pattern=f"^{ASSET.pattern}$", description="asset id of the picture that keeps its shapes")
     styles: tuple[str, ...] = Field(
-        min_length=1, max_length=16, description="what gives the look: asset ids, or names of the library's styles"
+        min_length=1,
+        max_length=16,
+        description="what gives the look: asset ids, or names of the library's styles",
+        json_schema_extra={"items": {"type": "string", "pattern": f"^({ASSET.pattern}|{STYLE.pattern})$"}},
     )
     engine: Literal["fast", "optimize"] | None = Field(None, description="by default optimize")
     quality: Literal["draft", "standard", "fine"] | None = Field(None, description="instead of an engine")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
 from impasto.errors import OutputError
@@ -68,7 +69,7 @@ class Store:
         Raises:
             UnknownAssetError: the owner has none of that id, or this is no id.
         """
-        if not ASSET.fullmatch(name) or not (path := self._asset(name, owner)).is_file():
+        if not ASSET.fullmatch(name) or not (path := self._asset(name, owner)).is_file() or path.is_symlink():
             raise UnknownAssetError(f"there is no asset {name[:80]!r}; upload the picture first")
         return path
 
@@ -89,6 +90,16 @@ class Store:
         if not JOB.fullmatch(job_id):
             raise UnknownJobError(f"there is no job {job_id[:80]!r}")
         return JobFolder(self.home / "jobs" / job_id)
+
+    def can_keep(self) -> bool:
+        """Whether a file can be written where uploads lie."""
+        try:
+            with tempfile.TemporaryFile(dir=self.home / "assets") as file:
+                file.write(b"x")
+                file.flush()
+        except OSError:
+            return False
+        return True
 
     def free_mb(self) -> int:
         """What the disk has left, MiB."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import sqlalchemy as sa
 
 from impasto.jobs.campaign import CampaignRequest
-from impasto.jobs.database import COUNTERS, JOBS, WORKERS
+from impasto.jobs.database import COUNTERS, JOBS, USAGE, WORKERS
 from impasto.jobs.job import Job, JobRequest
 from impasto.jobs.refusals import UnknownJobError
 
@@ -120,6 +120,16 @@ def ended(connection: sa.Connection, before_s: float, states: Collection[State],
     """Jobs of all owners that ended before then in one of these states, oldest first; starred ones are left out."""
     query = sa.select(*_FIELDS).where(JOBS.c.ended_s < before_s, JOBS.c.state.in_(states), JOBS.c.starred.is_(False))
     return _jobs(connection.execute(query.order_by(JOBS.c.ended_s).limit(limit)).all())
+
+
+def use(connection: sa.Connection, owner: str, day: str, megapixels: float) -> float:
+    """Count what an owner asked for in a day; gives what it comes to."""
+    mine = sa.and_(USAGE.c.owner == owner, USAGE.c.day == day)
+    raised = sa.update(USAGE).where(mine).values(megapixels=USAGE.c.megapixels + megapixels)
+    total = connection.execute(raised.returning(USAGE.c.megapixels)).scalar_one_or_none()
+    if total is None:
+        connection.execute(sa.insert(USAGE).values(owner=owner, day=day, megapixels=megapixels))
+    return megapixels if total is None else float(total)
 
 
 def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> Job[Any] | None:
@@ -234,14 +244,23 @@ def beat(connection: sa.Connection, slot: str) -> None:
         connection.execute(sa.insert(WORKERS).values(slot=slot, **values))
 
 
+def touch(connection: sa.Connection) -> None:
+    """Write what nobody reads: what stays as it is, a database does not write."""
+    next_number(connection, "probe")
+
+
 def forget_worker(connection: sa.Connection, slot: str) -> None:
     """A worker ends, and its jobs are another's."""
     connection.execute(sa.delete(WORKERS).where(WORKERS.c.slot == slot))
 
 
 def living(connection: sa.Connection, silence_s: float) -> frozenset[str]:
-    """Slots of the workers that were heard of lately."""
-    query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s > time.time() - silence_s)
+    """Slots of the workers that were heard of lately.
+
+    One that was heard of in the future is dead too: the clock was put back, and a living one beats by the new time.
+    """
+    now = time.time()
+    query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s.between(now - silence_s, now + silence_s))
     return frozenset(connection.execute(query).scalars())
 
 

@@ -141,6 +141,8 @@ class Worker:
                     self._put_down()
                 is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
                 number += 1
+            with _database_or_end(), self._jobs.engine.begin() as connection:
+                self._jobs.call_next(connection)
         return "over"
 
     def _put_down(self) -> NoReturn:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from impasto.service import campaigns, compatible, events, health, native, provenance, queue
+from impasto.service import campaigns, compatible, events, health, native, provenance, queue, reference
 from impasto.service.context import Context
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
@@ -26,16 +26,17 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
         jobs: what takes jobs; the caller closes it.
         config: to whom it answers.
     """
+    most_bytes = (config.max_upload_mb * _FILES_IN_A_REQUEST + 1) << 20
     app = FastAPI(
         title="impasto",
         description="The style of one picture, or of several, on the content of another.",
         docs_url=None,  # both pages would load scripts from a public network
         redoc_url=None,
-        max_body_size=(config.max_upload_mb * _FILES_IN_A_REQUEST + 1) << 20,
+        openapi_url=None,  # served by reference.py, beside its page
     )
     app.state.context = Context(jobs, config)
-    app.add_middleware(Guard, hosts=config.hosts)
+    app.add_middleware(Guard, hosts=config.hosts, most_bytes=most_bytes)
     answer_with_problems(app)
-    for part in (native, queue, campaigns, events, compatible, provenance, health):
+    for part in (native, queue, campaigns, events, compatible, provenance, health, reference):
         app.include_router(part.router)
     return app

@@ -29,6 +29,12 @@ class ServiceConfig:
     """The same where a client knows nothing of jobs; about what such clients wait."""
     poll_s: float = 0.2
     """How often somebody who waits looks for news."""
+    require_keys: bool = False
+    """Ask for keys also on this machine's own address, as behind a proxy."""
+    requests_a_minute: int = 600
+    """How often a key may ask, unless it has a rate of its own."""
+    allow_url_fetch: bool = False
+    """Whether an asset may be given by its URL."""
 
     @property
     def is_local(self) -> bool:
@@ -43,7 +49,7 @@ class ServiceConfig:
     @property
     def needs_keys(self) -> bool:
         """Whether every request must bring an API key."""
-        return not self.is_local
+        return self.require_keys or not self.is_local
 
     @property
     def hosts(self) -> frozenset[str] | None:

@@ -14,6 +14,7 @@ import uvicorn
 
 from impasto.errors import InputError
 from impasto.service.app import create_app
+from impasto.service.connections import TimedConnection, allow_many_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,7 @@ def serve(
         InputError: the address cannot be listened on.
     """
     app = create_app(jobs, config)
+    allow_many_files()
     listener = _listen(config)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{listener.getsockname()[1]}"
@@ -66,6 +68,7 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            http=TimedConnection,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
             lifespan="off",
@@ -84,7 +87,8 @@ def _listen(config: ServiceConfig) -> socket.socket:
     """A socket at the address; port 0 lets the system choose."""
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        listener = socket.socket(family)
+        # Named as TCP, or asyncio leaves Nagle's algorithm on, and answers wait 40 ms for a client's acknowledgement.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.host.strip("[]"), config.port))
     except OSError as error:

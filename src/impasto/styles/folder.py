@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import InputError, OutputError, SettingsError
-from impasto.images import EXTENSIONS, encode, fit_size, hex_palette, read, resize
 from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
@@ -201,6 +200,8 @@ def write_style(
         OutputError: it cannot be written there, or something that is no style lies there; that is untouched.
         UnreadableImageError: a reference is no picture.
     """
+    from impasto.images import encode, fit_size, hex_palette, read, resize  # with PyTorch, which reading does without
+
     refuse_other(folder)
     if look is None:
         look = read_style(folder).look if is_style(folder) else Look()
@@ -292,6 +293,8 @@ def _discard(folder: Path) -> None:
 
 def _bare(path: Path) -> str:
     """A reference's name without the number that an earlier copy of it got, as every system and archive takes it."""
+    from impasto.images import EXTENSIONS
+
     # A picture is known by its content; the extension is for people, and for what an archive may hold.
     stem, suffix = (path.stem, path.suffix) if path.suffix.lower() in EXTENSIONS else (path.name, ".png")
     plain = "".join(char if char.isprintable() and char not in '\\:*?"<>|' else "_" for char in stem)
