@@ -1,8 +1,6 @@
 """``impasto verify`` and ``impasto provenance``: who vouches for a picture, and vouching for one's own."""
 
-from __future__ import annotations
-
-from pathlib import Path  # noqa: TC003 — typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -95,7 +93,7 @@ def verify(
     raise typer.Exit(code)
 
 
-def _lines(found: Verification) -> list[str]:
+def _lines(found: "Verification") -> list[str]:
     """What was found, indented; the file's own words in quotes."""
     lines = [_OUTCOMES[found.outcome]]
     lines += [f"  {_PROBLEMS.get(problem, _quoted(problem))}" for problem in found.problems]
@@ -122,7 +120,7 @@ def _lines(found: Verification) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _source(source: Source) -> str:
+def _source(source: "Source") -> str:
     return f"{_quoted(source.name)}, SHA-256 {_quoted(source.sha256[:12])}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,13 +26,17 @@ def installed(group: str, built_in: Mapping[str, Callable[..., Any]]) -> dict[st
         SettingsError: two claim a name.
     """
     found: dict[str, Callable[[], Callable[..., Any]]] = {
-        name: lambda known=known: known for name, known in built_in.items()
+        name: partial(_known, plugin) for name, plugin in built_in.items()
     }
     for entry in entry_points(group=group):
         if entry.name in found:
             raise SettingsError(f"two plug-ins of {group} are named {entry.name!r}, one from {entry.value}; remove one")
         found[entry.name] = entry.load
     return found
+
+
+def _known(plugin: Callable[..., Any]) -> Callable[..., Any]:
+    return plugin
 
 
 def load(group: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:

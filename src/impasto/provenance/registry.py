@@ -41,13 +41,13 @@ _WAIT_S: Final = 10.0
 
 @dataclass(frozen=True)
 class Known:
-    """A file that was signed here."""
+    """A file that was signed here, of which another is a copy."""
 
+    likeness: Literal["file", "pixels", "similar"]
+    """The very file; another with the same pixels; or one that was changed a little, as by saving it as JPEG."""
     sha256: str
     name: str
     recipe: str | None
-    likeness: Literal["file", "pixels", "similar"]
-    """The very file; another with the same pixels; or one that was changed a little, as by saving it as JPEG."""
 
 
 def registry_file() -> Path:
@@ -88,9 +88,9 @@ def look_up(registry: Path, sha256: str, found: Fingerprint) -> Known | None:
         return None
     with _reading(registry) as connection:
         if row := connection.execute(f"{_SELECT} sha256 = ?", (sha256,)).fetchone():
-            return Known(*row, likeness="file")
+            return Known("file", *row)
         if row := connection.execute(f"{_SELECT} pixels = ?", (found.pixels,)).fetchone():
-            return Known(*row, likeness="pixels")
+            return Known("pixels", *row)
         nearest: tuple[float, str] | None = None
         for other, signs, colors in connection.execute("SELECT sha256, signs, colors FROM outputs"):
             theirs = Fingerprint("", signs, colors)
@@ -100,7 +100,7 @@ def look_up(registry: Path, sha256: str, found: Fingerprint) -> Known | None:
         if nearest is None:
             return None
         row = connection.execute(f"{_SELECT} sha256 = ?", nearest[1:]).fetchone()
-        return Known(*row, likeness="similar")
+        return Known("similar", *row)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -43,16 +44,18 @@ class LocalSigner:
 
     def __init__(self, folder: str = "") -> None:
         identity = load_identity(Path(folder) if folder else identity_folder())
-        self.certificates, self._key = identity.certificates, identity.key
+        self.certificates, self._key, self._until = identity.certificates, identity.key, identity.until
 
     def sign(self, data: bytes) -> bytes:
         """The signature of some bytes."""
+        if dt.datetime.now(dt.UTC) > self._until:  # while a service was running
+            raise SigningError(f"the certificate expired on {self._until:%Y-%m-%d}; start again with a new one")
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
         if isinstance(self._key, ec.EllipticCurvePrivateKey):
-            hash_of = {"ES256": hashes.SHA256, "ES384": hashes.SHA384, "ES512": hashes.SHA512}
-            return self._key.sign(data, ec.ECDSA(hash_of[_CURVES[self._key.key_size]]()))
+            of_curve = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+            return self._key.sign(data, ec.ECDSA(of_curve[self._key.key_size]))
         if isinstance(self._key, rsa.RSAPrivateKey):
             return self._key.sign(data, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
         return self._key.sign(data)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from impasto.service import compatible, events, health, native
+from impasto.service import compatible, events, health, native, provenance
 from impasto.service.context import Context
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
@@ -36,6 +36,6 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts)
     answer_with_problems(app)
-    for part in (native, events, compatible, health):
+    for part in (native, events, compatible, provenance, health):
         app.include_router(part.router)
     return app
