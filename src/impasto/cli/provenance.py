@@ -36,8 +36,10 @@ _OUTCOMES: Final = {
     "invalid": "invalid",
     "not present": "not present: it is not signed",
 }
+_CHANGED: Final = "the file was changed after it was signed: its SHA-256 is not the signed one"
 _PROBLEMS: Final = {
-    "assertion.dataHash.mismatch": "the file was changed after it was signed: its SHA-256 is not the signed one",
+    "assertion.bmffHash.mismatch": _CHANGED,
+    "assertion.dataHash.mismatch": _CHANGED,
     "assertion.hashedURI.mismatch": "what the signature tells was changed: its SHA-256 is not the signed one",
     "claimSignature.mismatch": "the signature is not that of the certificate",
     "signingCredential.expired": "the signer's certificate has expired",

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from impasto.errors import InputError
+from impasto.errors import InputError, UnreadableImageError
 from impasto.images import read, read_metadata, read_source_type
-from impasto.images.source import MAX_PIXELS, decoding, open_image, read_bytes
-from impasto.provenance.fingerprint import fingerprint
+from impasto.images.source import MAX_PIXELS, check_pixels, decoding, open_image, read_bytes
+from impasto.provenance.fingerprint import Fingerprint, fingerprint
 from impasto.provenance.identity import identity_folder, require, trusted_certificates
 from impasto.provenance.registry import Known, look_up, registry_file
 from impasto.provenance.signing import MEDIA, RECIPE_LABEL, sdk_context
@@ -92,16 +92,16 @@ def verify(
         max_pixels: pictures with more are refused.
 
     Raises:
-        UnreadableImageError: it is no picture.
+        UnreadableImageError: it is no picture, or has more pixels than allowed; or it is not signed, and damaged.
         InputError: a file of ``trust`` cannot be read.
         OutputError: the registry is damaged.
         MissingExtraError: the extra is not installed.
     """
     place = Path(path)
     data = read_bytes(place)
-    picture = read(place, max_pixels=max_pixels)  # before anything else: what cannot be decoded is no picture
     with decoding(place.name), open_image(data) as image:
-        media = MEDIA.get(str(image.format))
+        media, size = MEDIA.get(str(image.format)), image.size
+    check_pixels(place.name, *size, max_pixels)
     anchors = "\n".join([trusted_certificates(identity_folder()), *(_anchor(Path(one)) for one in trust)]).strip()
     found = _Manifest.read(data, media, anchors)
     recipe_from: Literal["signature", "file", "registry"] = "signature"
@@ -110,8 +110,8 @@ def verify(
         recipe, recipe_from = _recipe(read_metadata(place)), "file"
     sha256 = hashlib.sha256(data).hexdigest()
     known = None
-    if found.outcome != "trusted":
-        known = look_up(Path(registry) if registry else registry_file(), sha256, fingerprint(picture))
+    if found.outcome != "trusted" and (seen := _fingerprint(place, found.outcome, max_pixels)):
+        known = look_up(Path(registry) if registry else registry_file(), sha256, seen)
         if recipe is None and known is not None:
             recipe, recipe_from = _recipe(known.recipe), "registry"
     source_type = found.source_type or read_source_type(place)
@@ -128,6 +128,16 @@ def verify(
         recipe_from=None if recipe is None else recipe_from,
         copy_of=known,
     )
+
+
+def _fingerprint(path: Path, outcome: Outcome, max_pixels: int) -> Fingerprint | None:
+    """Of a file's pixels; None where a signed file was changed so that they cannot be decoded."""
+    try:
+        return fingerprint(read(path, max_pixels=max_pixels))
+    except UnreadableImageError:
+        if outcome == "not present":
+            raise
+        return None
 
 
 @dataclass(frozen=True)
