@@ -19,7 +19,7 @@ from impasto.errors import ImpastoError, OutputError, RefusedPictureError
 from impasto.images import Picture, fit_size, resize, write
 from impasto.jobs.job import ASSET
 from impasto.progress import Cancelled, CancelToken
-from impasto.provenance.safety import refuse_unsafe
+from impasto.provenance.safety import why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,7 @@ class Chunk:
 
     def _finished(self, result: Stylization) -> dict[str, Any]:
         if self._safety:
-            self._refuse_unsafe(result.picture)
+            self._refuse_unsafe(result.picture, self._safety)
         path = self._folder.result(self._job.request.format)
         result.save(path)
         if self._signer:
@@ -179,13 +179,11 @@ class Chunk:
         self._folder.finish(facts)
         return facts
 
-    def _refuse_unsafe(self, picture: Picture) -> None:
+    def _refuse_unsafe(self, picture: Picture, safety: str) -> None:
         levels = (picture.pixels * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        try:
-            refuse_unsafe(Image.fromarray(levels), str(self._safety), what="the painted picture")
-        except RefusedPictureError:
+        if reason := why_unsafe(Image.fromarray(levels), safety):
             self._folder.discard()
-            raise
+            raise RefusedPictureError(f"the painted picture is refused: {reason}")
 
 
 def _described(progress: Progress) -> dict[str, Any]:

@@ -90,14 +90,10 @@ def _too_large(width: int, height: int, file_bytes: int) -> dict[str, Any] | Non
 
 
 def _unsafe(image: Image.Image, safety: str) -> dict[str, Any] | None:
-    from impasto.errors import RefusedPictureError
-    from impasto.provenance.safety import refuse_unsafe
+    from impasto.provenance.safety import why_unsafe
 
-    try:
-        refuse_unsafe(image, safety, what="it")
-    except RefusedPictureError as error:
-        return _refused("unsafe_image", str(error))
-    return None
+    reason = why_unsafe(image, safety)
+    return _refused("unsafe_image", f"{reason}; give another picture") if reason else None
 
 
 def _refused(code: str, detail: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol
 
-from impasto.errors import MissingExtraError, RefusedPictureError, SettingsError
+from impasto.errors import MissingExtraError, SettingsError
 from impasto.provenance.plugins import SAFETY, load
 
 if TYPE_CHECKING:
@@ -96,24 +96,21 @@ def installed_check() -> str | None:
     return others[0] if others else _OPENNSFW if find_spec(_MODULE) else None
 
 
-def refuse_unsafe(image: Image.Image, name: str, *, what: str) -> None:
-    """Raise if a check refuses a picture.
+def why_unsafe(image: Image.Image, name: str) -> str | None:
+    """Why a check refuses a picture, as a part of a sentence; None if it does not.
 
     Args:
         image: any mode; laid on white where it is transparent.
         name: of the check.
-        what: the picture, at the beginning of the sentence.
-
-    Raises:
-        RefusedPictureError: its score is at the check's limit or above.
     """
     check = load_check(name)
     found = check.check(_on_white(image))
-    if not found.score < check.limit:  # NaN is no pass
-        raise RefusedPictureError(
-            f"{what} is refused: the safety check takes it for {found.label} ({found.score:.2f}, and from "
-            f"{check.limit:g} on pictures are refused); give another picture"
-        )
+    if found.score < check.limit:  # NaN is no pass
+        return None
+    return (
+        f"the safety check takes it for {found.label} ({found.score:.2f}, and from {check.limit:g} on pictures are "
+        "refused)"
+    )
 
 
 def _on_white(image: Image.Image) -> Image.Image:
