@@ -62,6 +62,9 @@ def test_signature_in_a_file_that_shall_tell_nothing_is_a_contradiction(run, fol
 
 def test_pictures_that_are_there_are_signed_and_a_stranger_is_named_as_such(run, folder, tmp_path, monkeypatch) -> None:
     assert run("provenance", "init", "--name", "Mallory\x1b[31m").returncode == 0
+    assert paint(run).returncode == 0
+    Path("signed.png").write_bytes(Path("out.png").read_bytes())
+    assert run("provenance", "sign", "signed.png").returncode == 0
     assert paint(run, "--metadata", "minimal").returncode == 0
     assert run("provenance", "sign", "out.png").returncode == 0
     monkeypatch.setenv("IMPASTO_PROVENANCE", str(tmp_path / "others"))
@@ -71,6 +74,8 @@ def test_pictures_that_are_there_are_signed_and_a_stranger_is_named_as_such(run,
     assert "no authority that is trusted here vouches for the signer" in done.stdout
     assert run("verify", "out.png", "--trust", tmp_path / "papers/authority.pem").returncode == 0
     assert run("verify", "out.png", "--trust", "out.png").returncode == 2
+    again = run("rerun", "signed.png")
+    assert "identical to signed.png, pixel for pixel; what stands beside" in again.stderr
 
 
 def test_words_of_a_file_are_quoted_and_cannot_steer_the_terminal(run, folder) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from impasto.api.evaluate import evaluate
-from impasto.api.stylize import plan, read_recipe, rerun, stylize
+from impasto.api.stylize import plan, read_recipe, rerun, same_pixels, stylize
 from impasto.diagnostics import diagnose
 from impasto.evaluation.gates import EXIT_CODES, Gates
 from impasto.evaluation.metric import Metric, installed_metrics
@@ -81,6 +81,7 @@ __all__ = [
     "rerun",
     "reuse_memory",
     "run_campaign",
+    "same_pixels",
     "sign",
     "style_card",
     "style_to_train",

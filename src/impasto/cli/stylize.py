@@ -167,8 +167,7 @@ def stylize(
     stylization = run(compute)
     evaluation = _judged(output, asked, stylization, gates, quiet=quiet) if gate else None
     if json:
-        more = {"gate": evaluation.to_dict()} if evaluation else {}
-        print_json(summary(stylization, output) | {"signed": sign is not None} | more)
+        print_json(summary(stylization, output) | ({"gate": evaluation.to_dict()} if evaluation else {}))
     if evaluation:
         from impasto import api
 

@@ -10,7 +10,6 @@ import impasto
 from impasto.provenance.identity import make_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from impasto.engines.base import Stylization
@@ -35,11 +34,10 @@ def foreign(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_place(papers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_place(papers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the papers and the registry of whoever runs it."""
     monkeypatch.setenv("IMPASTO_PROVENANCE", str(papers))
     monkeypatch.setenv("IMPASTO_REGISTRY", str(tmp_path / "registry.sqlite"))
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Papers are made so that others accept them and nobody else reads them; those that cannot sign are told in a sentence."""
+"""Papers that others accept and nobody else reads; and those that cannot sign, told in one sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import stat
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -19,6 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 import impasto
 from impasto.errors import MissingExtraError, OutputError, SigningError
 from impasto.provenance.identity import keep_identity, load_identity, make_identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EMAIL = ExtendedKeyUsageOID.EMAIL_PROTECTION
 
@@ -94,7 +97,9 @@ def test_papers_are_never_replaced_and_renewing_keeps_the_authority(papers, tmp_
     ids=["P-384", "P-521", "Ed25519", "RSA"],
 )
 def test_given_papers_of_every_kind_sign(key, painted, tmp_path, monkeypatch) -> None:
-    kept = keep_identity(tmp_path / "kept", **dict(zip(("key", "certificates"), papers_of(tmp_path / "given", key))))
+    kept = keep_identity(
+        tmp_path / "kept", **dict(zip(("key", "certificates"), papers_of(tmp_path / "given", key), strict=True))
+    )
     assert kept.signer == "Grace"
     assert stat.S_IMODE((tmp_path / "kept/key.pem").stat().st_mode) == 0o600
     path = impasto.sign(painted.save(tmp_path / "out.png"), f"local:{tmp_path / 'kept'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from impasto.images import read_source_type
 from impasto.provenance import registry as registry_module
 from impasto.provenance.signers import load_signer
 from impasto.recipe import SOURCE_TYPES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMATS = ("png", "jpg", "webp", "avif", "tiff")
 COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
@@ -153,7 +156,7 @@ def test_plugged_in_signer_signs_and_its_failure_is_one_sentence(painted, tmp_pa
     path, remote = painted.save(tmp_path / "out.png"), Remote()
     remote.fails = True
     before = path.read_bytes()
-    with pytest.raises(SigningError, match="'out.png' could not be signed: the key service does not answer; "):
+    with pytest.raises(SigningError, match=r"'out\.png' could not be signed: the key service does not answer; "):
         impasto.sign(path, remote)
     assert path.read_bytes() == before
     remote.fails = False
