@@ -58,7 +58,9 @@ def main() -> None:
     for side_px in SIDES_PX:
         pictures = painted(side_px)
         prints = {name: fingerprint(picture) for name, picture in pictures.items()}
-        print(f"\n{side_px} px, {len(pictures)} paintings: most signs and levels that differ, and copies that are known")
+        print(
+            f"\n{side_px} px, {len(pictures)} paintings: most signs and levels that differ, and copies that are known"
+        )
         rows: dict[str, list[tuple[int, float, bool]]] = {}
         for name, picture in pictures.items():
             levels = (picture.pixels * 255).round().byte().permute(1, 2, 0).numpy()
@@ -76,7 +78,9 @@ def main() -> None:
         nearest = min(levels for _, levels, _ in others)
         alike = [levels for count, levels, _ in others if count <= 16]
         print(f"  other paintings: {len(others)} pairs, {sum(one[2] for one in others)} taken for copies;")
-        print(f"  fewest signs {min(one[0] for one in others)}, fewest levels {nearest:.2f}; of {len(alike)} pairs with")
+        print(
+            f"  fewest signs {min(one[0] for one in others)}, fewest levels {nearest:.2f}; of {len(alike)} pairs with"
+        )
         print(f"  at most 16 signs the fewest levels are {min(alike, default=0):.2f}")
 
 

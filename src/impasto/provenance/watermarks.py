@@ -1,7 +1,6 @@
 """Marks in the pixels themselves, which survive what drops a file's metadata: a place for plug-ins.
 
-None comes with impasto: those known to be robust need weights that no free package brings. The registry knows copies
-again in their place.
+None comes with impasto: docs/provenance.md says why. The registry knows copies again in their place.
 """
 
 from __future__ import annotations
