@@ -48,7 +48,7 @@ async def check(file: UploadFile, service: Service, owner: Owner) -> dict[str, A
         "outcome": "detected" if signed else "not_detected",
         "validation_state": found.outcome.replace(" ", "_"),
         "issuer": found.signer,
-        "model": f"impasto-{found.recipe.engine}" if found.recipe and found.recipe_from == "signature" else None,
+        "model": f"impasto-{found.recipe.engine}" if found.recipe and found.outcome == "trusted" else None,
         "generated_at": found.signed_at,
     }
     return {"object": "content_provenance_check", "created_at": int(time.time()), "results": [result]}
