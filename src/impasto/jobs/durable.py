@@ -17,6 +17,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from impasto.jobs import table
 from impasto.jobs.admission import Limits, admit
 from impasto.jobs.database import database_url, open_database
+from impasto.jobs.origin import trace_context
 from impasto.jobs.refusals import IdempotencyError, JobStateError
 from impasto.jobs.store import Store
 
@@ -156,12 +157,15 @@ def ticket_id(job: Job) -> str:
 
 
 def _ticket(job: Job) -> EnqueueOptions:
-    return {
+    ticket: EnqueueOptions = {
         "workflow_name": WORKFLOW,
         "queue_name": QUEUE,
         "workflow_id": ticket_id(job),
         "app_version": CONTRACT,
     }
+    if (context := trace_context()) is not None:
+        ticket["otel_context"] = context
+    return ticket
 
 
 def _same(known: Job, request: JobRequest) -> Job:

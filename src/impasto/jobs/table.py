@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from impasto.jobs.database import COUNTERS, JOBS, WORKERS
 from impasto.jobs.job import Job, JobRequest
+from impasto.jobs.origin import origin
+from impasto.jobs.outcomes import count_end, count_resumed
 from impasto.jobs.refusals import UnknownJobError
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def insert(connection: sa.Connection, job_id: str, request: JobRequest, owner: s
             idempotency_key=None if key is None else _short(key),
             created_s=time.time(),
             changed=_next(connection, "changed"),
+            origin=origin(),
         )
     )
     return read(connection, job_id)
@@ -107,6 +110,8 @@ def begin(connection: sa.Connection, job_id: str) -> Job | None:
         detail = f"it was begun {MAX_ATTEMPTS} times and ended its worker every time; use a smaller image_size"
         end(connection, job_id, "failed", error={"code": "poison", "detail": detail})
         return None
+    if job.state == "running":
+        count_resumed(connection)
     _update(
         connection,
         job_id,
@@ -142,13 +147,12 @@ def end(
     error: dict[str, str] | None = None,
 ) -> bool:
     """End a job, unless it has ended; gives whether this call did."""
-    return _update(connection, job_id, state=state, ended_s=time.time(), metrics=metrics, error=error)
+    return _end(connection, job_id, state=state, metrics=metrics, error=error)
 
 
 def cancel_waiting(connection: sa.Connection, job_id: str) -> bool:
     """End a job that waits; gives whether it did wait."""
-    ended = {"state": "cancelled", "ended_s": time.time(), "wanted": "discard"}
-    return _update(connection, job_id, where=JOBS.c.state == "queued", **ended)
+    return _end(connection, job_id, where=JOBS.c.state == "queued", state="cancelled", wanted="discard")
 
 
 def ask_to_end(connection: sa.Connection, job_id: str, wanted: Literal["keep", "discard"]) -> None:
@@ -170,9 +174,26 @@ def queue_again(connection: sa.Connection, job_id: str) -> bool:
             wanted=None,
             error=None,
             ended_s=None,
+            variant=None,
+            judging=None,
+            quality=None,
+            signal=None,
         )
     )
     return done.rowcount > 0
+
+
+def longest_due(connection: sa.Connection) -> Job | None:
+    """The job whose result waits longest to be judged."""
+    query = sa.select(*_FIELDS).where(JOBS.c.judging == "due").order_by(JOBS.c.ended_s).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _job(row)
+
+
+def claim_judging(connection: sa.Connection, job_id: str) -> bool:
+    """Say that a result is being judged; gives whether this call did."""
+    query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.judging == "due").values(judging="begun")
+    return connection.execute(query).rowcount > 0
 
 
 def beat(connection: sa.Connection, slot: str) -> None:
@@ -193,6 +214,14 @@ def living(connection: sa.Connection, silence_s: float) -> frozenset[str]:
     return frozenset(connection.execute(query).scalars())
 
 
+def _end(connection: sa.Connection, job_id: str, **values: Any) -> bool:
+    """End a job that has not ended, and count it; gives whether this call did."""
+    ended = _update(connection, job_id, ended_s=time.time(), **values)
+    if ended:
+        count_end(connection, read(connection, job_id))
+    return ended
+
+
 def _update(connection: sa.Connection, job_id: str, *, where: Any = None, **values: Any) -> bool:
     """Change a job that has not ended; gives whether there was one to change."""
     open_states = JOBS.c.state.in_(("queued", "running"))
@@ -201,6 +230,11 @@ def _update(connection: sa.Connection, job_id: str, *, where: Any = None, **valu
     if where is not None:
         query = query.where(where)
     return connection.execute(query.values(changed=changed, **values)).rowcount > 0
+
+
+def next_change(connection: sa.Connection) -> int:
+    """The number of a change that others shall see."""
+    return _next(connection, "changed")
 
 
 def _next(connection: sa.Connection, name: str) -> int:

@@ -18,8 +18,10 @@ from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.errors import InputError
-from impasto.jobs import table
+from impasto.jobs import canary, judging, table
+from impasto.jobs.config import ServiceFile
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs, ticket_id
+from impasto.jobs.origin import JOB_ID, REQUEST_ID, end_tracing, start_tracing, tracing_is_wanted
 from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -46,10 +48,17 @@ class Worker:
         jobs: the queue and the files.
         slot: its name; no two run under one.
         silence_s: after how long without a sign other workers are taken for dead.
+        judge: which results it judges.
+
+    Raises:
+        SettingsError: the service's ``impasto.toml`` says what cannot be done.
     """
 
-    def __init__(self, jobs: DurableJobs, slot: str, *, silence_s: float = SILENCE_S) -> None:
-        self._jobs, self._slot, self._silence_s = jobs, slot, silence_s
+    def __init__(
+        self, jobs: DurableJobs, slot: str, *, silence_s: float = SILENCE_S, judge: judging.Mode = "sample"
+    ) -> None:
+        self._jobs, self._slot, self._silence_s, self._judge = jobs, slot, silence_s, judge
+        self._config = ServiceFile.load(jobs.store.home)
         self._leaving = threading.Event()
         self._at_work = threading.Lock()
 
@@ -77,8 +86,10 @@ class Worker:
             ) from None
         from impasto import api  # noqa: F401 — PyTorch is loaded before the first job waits for it
 
+        start_tracing("worker")
         self._beat()
         self._launch()
+        judging.Judge(self._jobs, self._at_work, self._leaving, self._config).start()
         while not self._leaving.wait(_BEAT_S if is_wanted() else 0):
             if not is_wanted():
                 self.leave()
@@ -96,6 +107,7 @@ class Worker:
             "executor_id": self._slot,
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
+            "enable_otlp": tracing_is_wanted(),
         }
         DBOS(config=config)
 
@@ -115,6 +127,12 @@ class Worker:
                 self._put_down()
             with _database_or_end(), self._jobs.engine.begin() as connection:
                 job = table.begin(connection, job_id)
+                if job is not None:
+                    job = canary.assign(connection, job, self._config.canary)
+            if job is not None:
+                REQUEST_ID.set((job.origin or {}).get("request_id"))
+                JOB_ID.set(job_id)
+                logger.info("job %s of engine %s begins", job_id, job.request.engine_name)
             number, is_over = 0, job is None
             while not is_over:
                 if self._leaving.is_set():
@@ -140,7 +158,7 @@ class Worker:
         from impasto.jobs.chunks import Chunk, reason_of
 
         with self._jobs.engine.connect() as connection:
-            job = table.read(connection, job_id)
+            job = canary.as_made(table.read(connection, job_id))
         if job.is_over:
             return True
         folder = self._jobs.store.job(job_id)
@@ -177,7 +195,13 @@ class Worker:
 
     def _end_job(self, job_id: str, state: Any, **known: Any) -> None:
         with self._jobs.engine.begin() as connection:
-            table.end(connection, job_id, state, **known)
+            if not table.end(connection, job_id, state, **known):
+                return
+            job = table.read(connection, job_id)
+            if state == "done":
+                judging.mark(connection, job, self._judge)
+            canary.look(connection, job)
+        logger.info("job %s is %s", job_id, state)
 
     def _beat(self) -> None:
         with self._jobs.engine.begin() as connection:
@@ -209,6 +233,7 @@ class Worker:
         self._at_work.acquire(timeout=_GRACE_S)
         with self._jobs.engine.begin() as connection:
             table.forget_worker(connection, self._slot)
+        end_tracing()
         os._exit(0)
 
 

@@ -1,0 +1,75 @@
+"""Where a job comes from: the request that brought it, and its trace. Logs and spans of a worker lead back to them.
+
+Tracing is off unless an OTLP endpoint is configured by OpenTelemetry's own variables.
+"""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+from impasto.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+#: The request that is being answered, and the job that is being computed, in this thread or task.
+REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+JOB_ID: Final[ContextVar[str | None]] = ContextVar("job_id", default=None)
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def origin() -> dict[str, str] | None:
+    """What a job that is taken now keeps of its request."""
+    request_id = REQUEST_ID.get()
+    return None if request_id is None else {"request_id": request_id}
+
+
+def tracing_is_wanted() -> bool:
+    """Whether an endpoint for traces is configured."""
+    return any(os.environ.get(name) for name in _ENDPOINTS)
+
+
+def start_tracing(part: str) -> None:
+    """Send spans to the configured endpoint, if there is one.
+
+    Args:
+        part: of the service that this process is: ``api`` or ``worker``.
+
+    Raises:
+        MissingExtraError: an endpoint is configured, and the extra is not installed.
+    """
+    if not tracing_is_wanted():
+        return
+    try:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise MissingExtraError(
+            f"traces need extra packages ({error.name}): pip install 'impasto[telemetry]', or unset {_ENDPOINTS[1]}"
+        ) from None
+    provider = TracerProvider(resource=Resource.create({"service.name": f"impasto-{part}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def end_tracing() -> None:
+    """Send the spans that were not sent yet."""
+    if tracing_is_wanted():
+        from opentelemetry import trace
+
+        trace.get_tracer_provider().force_flush(5000)  # type: ignore[attr-defined]  # the SDK's provider has it
+
+
+def trace_context() -> Context | None:
+    """The trace of this request, which its job joins; None without tracing."""
+    if not tracing_is_wanted():
+        return None
+    from opentelemetry import context
+
+    return context.get_current()
