@@ -4,12 +4,12 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from impasto.cli.terminal import print_json, result_console, say
-from impasto.errors import MissingExtraError, SettingsError
+from impasto.errors import InputError, MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
     from impasto.jobs.durable import DurableJobs
@@ -38,6 +38,15 @@ _Database = Annotated[
     ),
 ]
 
+_Judge = Annotated[
+    Literal["sample", "all", "off"],
+    typer.Option(help="results that the worker judges when nothing waits: one in ten and a canary's, all, or none"),
+]
+_Log = Annotated[
+    Literal["text", "json"],
+    typer.Option(help="json: every request and job as a line of JSON on stderr; text: warnings only"),
+]
+
 keys_app = typer.Typer(help="API keys of the service: needed wherever others can reach it.", no_args_is_help=True)
 
 
@@ -56,6 +65,22 @@ def serve(
     ] = None,
     queue: Annotated[int, typer.Option(min=1, help="jobs that may wait; more are refused with 429")] = 100,
     max_upload: Annotated[int, typer.Option(min=1, max=512, metavar="MIB", help="largest file that is taken")] = 32,
+    judge: _Judge = "sample",
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="a golden set to make again at the start; /readyz warns if it does not come out the same",
+        ),
+    ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default="for ever", help="remove jobs that ended so long ago, unless starred"
+        ),
+    ] = None,
+    log: _Log = "text",
 ) -> None:
     """Serve the HTTP API, native and OpenAI-compatible, with one worker.
 
@@ -66,19 +91,27 @@ def serve(
     from impasto.jobs.admission import Limits  # under the check of the extra
 
     jobs = _open(home, database, limits=Limits(queued=queue))
+    _log_as(log)
+    from impasto.jobs.config import ServiceFile
     from impasto.jobs.keys import list_keys
     from impasto.service.config import ServiceConfig
     from impasto.service.server import Supervisor
     from impasto.service.server import serve as run
 
-    config = ServiceConfig(host=host, port=port, allow_hosts=tuple(allow_host or ()), max_upload_mb=max_upload)
+    ServiceFile.load(jobs.store.home)  # the worker reads it too, but would be started over and over to say the same
+    if golden is not None and not (golden / "golden.json").is_file():
+        raise InputError(f"there is no golden.json in {str(golden)!r}; `impasto golden DIR --record` writes it")
+    config = ServiceConfig(
+        host=host, port=port, allow_hosts=tuple(allow_host or ()), max_upload_mb=max_upload, golden=golden
+    )
     if config.needs_keys and all(key.revoked_s for key in list_keys(jobs.engine)):
         raise SettingsError(
             f"on {host} everybody needs an API key, and there is none yet; make one with `impasto keys add OWNER`, "
             "or listen on 127.0.0.1"
         )
     place = {_HOME_VARIABLE: str(jobs.store.home), **({_DATABASE_VARIABLE: database} if database else {})}
-    beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent"], place) if worker else None
+    same = ["--judge", judge, "--log", log]
+    beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent", *same], place) if worker else None
     run(jobs, config, worker=beside, on_start=lambda address: say(f"impasto serves at {address}; Ctrl-C ends it"))
     jobs.close()
 
@@ -95,6 +128,8 @@ def work(
             help="the worker's name; started again under it, it goes on with its job at once",
         ),
     ] = None,
+    judge: _Judge = "sample",
+    log: _Log = "text",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Add a worker to a service: it takes jobs from the queue until Ctrl-C or SIGTERM.
@@ -102,9 +137,10 @@ def work(
     It ends after the chunk that it is at; another worker, or itself when it is started again, goes on from there.
     """
     jobs = _open(home, database)
+    _log_as(log)
     from impasto.jobs.worker import Worker
 
-    one = Worker(jobs, slot or _slot("worker"))
+    one = Worker(jobs, slot or _slot("worker"), judge=judge)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: one.leave())
     parent = os.getppid()
@@ -177,6 +213,13 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
 
         home = user_data_path("impasto") / "service"
     return DurableJobs(home.absolute(), database=database, **more)
+
+
+def _log_as(kind: Literal["text", "json"]) -> None:
+    if kind == "json":
+        from impasto.service.logs import log_as_json
+
+        log_as_json()
 
 
 def _slot(kind: str) -> str:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from impasto.jobs import table
+from impasto.jobs import outcomes, table
 from impasto.jobs.admission import Limits, admit
 from impasto.jobs.database import database_url, open_database
-from impasto.jobs.origin import trace_context
 from impasto.jobs.refusals import IdempotencyError, JobStateError
 from impasto.jobs.store import Store
 
@@ -123,6 +122,11 @@ class DurableJobs:
             self.client.enqueue_in_transaction(connection, _ticket(job), job.id)
             return job
 
+    def signal(self, job: Job, said: Literal["kept", "discarded"]) -> None:
+        """Count what its owner does with a result: the first thing counts, and once."""
+        with self._writing() as connection:
+            outcomes.signal(connection, job, said)
+
     def waiting(self) -> int:
         """Jobs in the queue, of all owners."""
         return self._read(table.waiting)
@@ -157,15 +161,12 @@ def ticket_id(job: Job) -> str:
 
 
 def _ticket(job: Job) -> EnqueueOptions:
-    ticket: EnqueueOptions = {
+    return {
         "workflow_name": WORKFLOW,
         "queue_name": QUEUE,
         "workflow_id": ticket_id(job),
         "app_version": CONTRACT,
     }
-    if (context := trace_context()) is not None:
-        ticket["otel_context"] = context
-    return ticket
 
 
 def _same(known: Job, request: JobRequest) -> Job:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from impasto.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from impasto.jobs.job import Job
 
 #: The request that is being answered, and the job that is being computed, in this thread or task.
 REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
@@ -22,9 +22,27 @@ _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_E
 
 
 def origin() -> dict[str, str] | None:
-    """What a job that is taken now keeps of its request."""
-    request_id = REQUEST_ID.get()
-    return None if request_id is None else {"request_id": request_id}
+    """What a job that is taken now keeps of its request: the id, and W3C's ``traceparent`` if there is a trace."""
+    known: dict[str, str] = {}
+    if (request_id := REQUEST_ID.get()) is not None:
+        known["request_id"] = request_id
+    if tracing_is_wanted():
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        TraceContextTextMapPropagator().inject(known)
+    return known or None
+
+
+def go_on_from(job: Job) -> None:
+    """Let what this thread logs and traces from now on belong to a job, and to the request that brought it."""
+    known = job.origin or {}
+    REQUEST_ID.set(known.get("request_id"))
+    JOB_ID.set(job.id)
+    if tracing_is_wanted():
+        from opentelemetry import context
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        context.attach(TraceContextTextMapPropagator().extract(known))
 
 
 def tracing_is_wanted() -> bool:
@@ -64,12 +82,3 @@ def end_tracing() -> None:
         from opentelemetry import trace
 
         trace.get_tracer_provider().force_flush(5000)  # type: ignore[attr-defined]  # the SDK's provider has it
-
-
-def trace_context() -> Context | None:
-    """The trace of this request, which its job joins; None without tracing."""
-    if not tracing_is_wanted():
-        return None
-    from opentelemetry import context
-
-    return context.get_current()

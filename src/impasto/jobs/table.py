@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
-from impasto.jobs.database import COUNTERS, JOBS, WORKERS
+from impasto.jobs.database import CANARIES, COUNTERS, JOBS, WORKERS
 from impasto.jobs.job import Job, JobRequest
 from impasto.jobs.origin import origin
 from impasto.jobs.outcomes import count_end, count_resumed
@@ -181,6 +181,23 @@ def queue_again(connection: sa.Connection, job_id: str) -> bool:
         )
     )
     return done.rowcount > 0
+
+
+def waiting_since(connection: sa.Connection) -> float | None:
+    """When the job was taken that waits longest, seconds since 1970; jobs that are tried again do not count."""
+    query = sa.select(sa.func.min(JOBS.c.created_s)).where(JOBS.c.state == "queued", JOBS.c.runs == 0)
+    found: float | None = connection.execute(query).scalar_one()
+    return found
+
+
+def beats(connection: sa.Connection) -> dict[str, float]:
+    """When each worker was last heard of, seconds since 1970."""
+    return {row.slot: row.beat_s for row in connection.execute(sa.select(WORKERS))}
+
+
+def canaries(connection: sa.Connection) -> dict[str, bool]:
+    """Every canary that was tried, and whether it was held."""
+    return {row.id: row.held_s is not None for row in connection.execute(sa.select(CANARIES))}
 
 
 def longest_due(connection: sa.Connection) -> Job | None:

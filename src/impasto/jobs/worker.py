@@ -21,7 +21,7 @@ from impasto.errors import InputError
 from impasto.jobs import canary, judging, table
 from impasto.jobs.config import ServiceFile
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs, ticket_id
-from impasto.jobs.origin import JOB_ID, REQUEST_ID, end_tracing, start_tracing, tracing_is_wanted
+from impasto.jobs.origin import end_tracing, go_on_from, start_tracing, tracing_is_wanted
 from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ class Worker:
                 if job is not None:
                     job = canary.assign(connection, job, self._config.canary)
             if job is not None:
-                REQUEST_ID.set((job.origin or {}).get("request_id"))
-                JOB_ID.set(job_id)
+                go_on_from(job)
                 logger.info("job %s of engine %s begins", job_id, job.request.engine_name)
             number, is_over = 0, job is None
             while not is_over:

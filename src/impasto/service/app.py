@@ -8,7 +8,10 @@ from fastapi import FastAPI
 
 from impasto.service import compatible, events, health, native
 from impasto.service.context import Context
+from impasto.service.golden import GoldenCheck
 from impasto.service.guard import Guard
+from impasto.service.logs import RequestLog
+from impasto.service.metrics import Metrics
 from impasto.service.problems import answer_with_problems
 
 if TYPE_CHECKING:
@@ -33,8 +36,14 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
         redoc_url=None,
         max_body_size=(config.max_upload_mb * _FILES_IN_A_REQUEST + 1) << 20,
     )
-    app.state.context = Context(jobs, config)
+    metrics = Metrics(jobs)
+    golden = None
+    if config.golden is not None:
+        golden = GoldenCheck(config.golden, lambda passed: metrics.golden.set(passed))
+        golden.start()
+    app.state.context = Context(jobs, config, metrics, golden)
     app.add_middleware(Guard, hosts=config.hosts)
+    app.add_middleware(RequestLog)  # outermost: a refusal of the guard has an id too
     answer_with_problems(app)
     for part in (native, events, compatible, health):
         app.include_router(part.router)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 #: By these names a browser on this machine reaches it, and no other page can make itself one of them.
@@ -21,6 +22,8 @@ class ServiceConfig:
     allow_hosts: tuple[str, ...] = ()
     """Names by which it may be asked for besides its own, without port."""
     max_upload_mb: int = 32
+    golden: Path | None = None
+    """A golden set that is made again at the start."""
     longest_wait_s: float = 60.0
     """How long a request may wait for its job."""
     compatible_wait_s: float = 600.0

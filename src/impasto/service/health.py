@@ -1,15 +1,31 @@
 """Whether the service lives, whether it can work, and what it is."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from impasto.jobs.durable import CONTRACT
-from impasto.service.context import Service
+from impasto.service.context import Owner, Service
+from impasto.service.problems import Problem
 
 router = APIRouter(tags=["operation"])
+
+
+def _operator(service: Service, owner: Owner) -> str:
+    """Whose request it is, if it may see what is everybody's.
+
+    Raises:
+        Problem: others can reach the service, and no key may do so.
+    """
+    if service.config.needs_keys:
+        raise Problem(403, "forbidden", "these figures are of all owners: no key may read them; ask where it runs")
+    return owner
+
+
+Operator = Annotated[str, Depends(_operator)]
 
 
 @router.get("/healthz")
@@ -26,7 +42,17 @@ def ready(service: Service) -> JSONResponse:
         "worker": service.jobs.workers() > 0,
         "disk": service.jobs.store.free_mb() >= service.jobs.limits.free_disk_mb,
     }
-    return JSONResponse({"ready": all(checks.values()), "checks": checks}, 200 if all(checks.values()) else 503)
+    warnings = []
+    if service.golden is not None and service.golden.state in ("failed", "broken"):
+        warnings.append("golden set: it does not come out the same, or could not be checked; see the log")
+    body = {"ready": all(checks.values()), "checks": checks, "warnings": warnings}
+    return JSONResponse(body, 200 if all(checks.values()) else 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(service: Service, _: Operator) -> Response:
+    """Figures for Prometheus."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/version")

@@ -101,11 +101,15 @@ def retry(job_id: str, service: Service, owner: Owner) -> dict[str, Any]:
 
 
 @router.get("/jobs/{job_id}/result", response_class=FileResponse)
-def result(job_id: str, service: Service, owner: Owner) -> Response:
+def result(
+    job_id: str, service: Service, owner: Owner, sec_fetch_dest: Annotated[str | None, Header(max_length=32)] = None
+) -> Response:
     """The picture of a job that is done, with its recipe inside."""
     job = service.jobs.get(job_id, owner=owner)
     if job.state != "done" or job.metrics is None:
         raise Problem(409, "wrong_state", f"the job has no result: it is {job.state}")
+    if sec_fetch_dest != "image":  # a page that shows it has not kept it yet
+        service.jobs.signal(job, "kept")
     kind = job.request.format
     return FileResponse(
         service.jobs.store.job(job.id).result(kind),

@@ -56,6 +56,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """Let every error of the app become an answer."""
 
     def respond(request: Request, error: Exception) -> Response:
+        request.app.state.context.metrics.count_error(error)
         return problem_response(request.url.path, problem_of(error))
 
     for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError, Exception):

@@ -27,6 +27,8 @@ def job_view(job: Job, position: int | None) -> dict[str, Any]:
         "metrics": job.metrics,
         "error": job.error,
         "ending": job.wanted if job.state == "running" else None,
+        "quality": job.quality,
+        "variant": {name: (job.variant or {}).get(name) for name in ("impasto", "canary", "arm")},
         "chunks": job.chunks,
         "created_at": _time(job.created_s),
         "started_at": _time(job.started_s),
