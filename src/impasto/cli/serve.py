@@ -112,6 +112,10 @@ def serve(
     place = {_HOME_VARIABLE: str(jobs.store.home), **({_DATABASE_VARIABLE: database} if database else {})}
     same = ["--judge", judge, "--log", log]
     beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent", *same], place) if worker else None
+    if keep_days is not None:
+        from impasto.jobs.retention import Keeper
+
+        Keeper(jobs, keep_days).start()
     run(jobs, config, worker=beside, on_start=lambda address: say(f"impasto serves at {address}; Ctrl-C ends it"))
     jobs.close()
 
@@ -202,8 +206,20 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
     Raises:
         MissingExtraError: the extra is not installed.
     """
+    place = _place_of(home)
+    from impasto.jobs.durable import DurableJobs
+
+    return DurableJobs(place, database=database, **more)
+
+
+def _place_of(home: Path | None) -> Path:
+    """The service's folder.
+
+    Raises:
+        MissingExtraError: the extra is not installed.
+    """
     try:
-        from impasto.jobs.durable import DurableJobs
+        import impasto.jobs.durable  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             f"the service needs extra packages ({error.name}): pip install 'impasto[service]'"
@@ -212,7 +228,7 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
         from platformdirs import user_data_path
 
         home = user_data_path("impasto") / "service"
-    return DurableJobs(home.absolute(), database=database, **more)
+    return home.absolute()
 
 
 def _log_as(kind: Literal["text", "json"]) -> None:

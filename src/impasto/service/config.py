@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: By these names a browser on this machine reaches it, and no other page can make itself one of them.
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
