@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -21,8 +21,8 @@ def gc(
         str, typer.Option(metavar="AGE", help="what ended so long ago, in days or hours: 30d, 12h")
     ] = "30d",
     state: Annotated[
-        list[Literal["done", "failed", "cancelled"]] | None,
-        typer.Option(show_default="all", help="only jobs that ended so; once per state"),
+        list[str] | None,
+        typer.Option(show_default="all", help="only jobs that ended so: done, failed, cancelled; once per state"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="remove nothing, only say what would be")] = False,
     home: _Home = None,
@@ -42,6 +42,10 @@ def gc(
     jobs = _open(home, database)
     from impasto.jobs.job import ENDED
     from impasto.jobs.retention import clean_up
+
+    for one in state or ():
+        if one not in ENDED:
+            raise SettingsError(f"--state {one!r} is none that jobs end in; there are {', '.join(sorted(ENDED))}")
 
     seconds = 3600 * int(age[1]) * _HOURS[age[2]]
     by = f"gc --older-than {older_than}"

@@ -16,7 +16,7 @@ from impasto.jobs.outcomes import count_end, count_resumed
 from impasto.jobs.refusals import UnknownJobError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from impasto.jobs.job import State
 
@@ -198,6 +198,22 @@ def beats(connection: sa.Connection) -> dict[str, float]:
 def canaries(connection: sa.Connection) -> dict[str, bool]:
     """Every canary that was tried, and whether it was held."""
     return {row.id: row.held_s is not None for row in connection.execute(sa.select(CANARIES))}
+
+
+def count(connection: sa.Connection) -> int:
+    """All jobs."""
+    return connection.execute(sa.select(sa.func.count()).select_from(JOBS)).scalar_one()
+
+
+def done(connection: sa.Connection) -> list[str]:
+    """Ids of all jobs that have a result."""
+    return list(connection.execute(sa.select(JOBS.c.id).where(JOBS.c.state == "done")).scalars())
+
+
+def assets_of_all(connection: sa.Connection) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every job's id, owner and uploads."""
+    for row in connection.execute(sa.select(JOBS.c.id, JOBS.c.owner, JOBS.c.request)):
+        yield row.id, row.owner, JobRequest.model_construct(**_tuples(row.request)).assets
 
 
 def longest_due(connection: sa.Connection) -> Job | None:

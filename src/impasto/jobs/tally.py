@@ -23,7 +23,7 @@ Labels = tuple[tuple[str, str], ...]
 BOUNDS: Final[dict[str, tuple[float, ...]]] = {
     "job_seconds": (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600),
     "step_seconds_per_mp": (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100),
-    "quality": (-0.5, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.5, 2, 5),
+    "quality": (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.5, 2, 5),
 }
 _BUCKET: Final = "le"
 _SUM: Final = "_sum"
