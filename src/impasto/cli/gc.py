@@ -40,16 +40,17 @@ def gc(
     if age is None:
         raise SettingsError(f"--older-than {older_than!r} is no age; give days or hours, such as 30d or 12h")
     jobs = _open(home, database)
-    from impasto.jobs.job import ENDED
-    from impasto.jobs.retention import clean_up
+    from impasto.jobs.retention import STATES, clean_up
 
     for one in state or ():
-        if one not in ENDED:
-            raise SettingsError(f"--state {one!r} is none that jobs end in; there are {', '.join(sorted(ENDED))}")
+        if one not in STATES:
+            raise SettingsError(f"--state {one!r} is none that jobs end in; there are {', '.join(STATES)}")
 
     seconds = 3600 * int(age[1]) * _HOURS[age[2]]
     by = f"gc --older-than {older_than}"
-    removed = clean_up(jobs, older_than_s=seconds, states=tuple(state or ENDED), dry_run=dry_run, by=by)
+    removed = clean_up(
+        jobs, older_than_s=seconds, states=[one for one in STATES if one in (state or STATES)], dry_run=dry_run, by=by
+    )
     jobs.close()
     if json:
         print_json({"dry_run": dry_run, **asdict(removed)})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import sqlalchemy as sa
 
 from impasto.errors import ImpastoError
-from impasto.jobs import canary, outcomes, table, tally
+from impasto.jobs import canary, order, outcomes, table, tally
 from impasto.jobs.database import JOBS
 from impasto.jobs.job import ASSET, Job
 
@@ -87,7 +87,7 @@ class Judge:
         """Judge the result that waits longest, unless a job waits too."""
         with self._jobs.engine.connect() as connection:
             job = table.longest_due(connection)
-            is_idle = not table.waiting(connection)
+            is_idle = not order.waiting(connection)
         if job is None:
             return
         overdue = time.time() - (job.ended_s or 0) > _PATIENCE_S
@@ -111,7 +111,7 @@ class Judge:
             logger.exception("the result of job %s cannot be judged", job.id)
             return
         with self._jobs.engine.begin() as connection:
-            outcomes.write_quality(connection, job, quality, table.next_change(connection))
+            outcomes.write_quality(connection, job, quality, table.next_number(connection, "changed"))
             canary.look(connection, job)
         logger.info("the result of job %s is judged %s", job.id, quality["outcome"], extra={"job_id": job.id})
         self._judged += 1

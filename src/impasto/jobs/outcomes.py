@@ -45,7 +45,7 @@ def count_end(connection: sa.Connection, job: Job) -> None:
 
 
 def count_resumed(connection: sa.Connection) -> None:
-    """Count a job that is gone on with."""
+    """Count a job that is gone on with, after its worker had ended or after a pause."""
     tally.add(connection, "resumed", {})
 
 

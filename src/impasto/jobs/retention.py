@@ -19,7 +19,7 @@ from impasto.errors import ImpastoError, InputError
 from impasto.jobs import table
 from impasto.jobs.audit import note_deleted
 from impasto.jobs.durable import WORKFLOW
-from impasto.jobs.job import ASSET, ENDED
+from impasto.jobs.job import ASSET
 from impasto.jobs.refusals import JobStateError, UnknownJobError
 from impasto.jobs.store import owner_folder
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("impasto")
 
 DAY_S: Final = 86_400.0
+#: Those that jobs end in.
+STATES: Final[tuple[State, ...]] = ("done", "failed", "cancelled")
 #: An upload is left alone for so long at least: its job may be on its way.
 _GRACE_S: Final = 3600.0
 _PAGE: Final = 500
@@ -58,7 +60,7 @@ def clean_up(
     jobs: DurableJobs,
     *,
     older_than_s: float,
-    states: Collection[State] = tuple(ENDED),  # type: ignore[assignment]
+    states: Collection[State] = STATES,
     dry_run: bool = False,
     by: str = "gc",
 ) -> Removed:
@@ -162,7 +164,7 @@ def _remove_uploads(
     if not old:
         return [], 0
     removed, size = [], 0
-    with jobs.writing_alone() as connection:  # no job is taken meanwhile
+    with jobs.taking_none() as connection:  # no job is taken meanwhile
         needed = _needed(connection, gone)
         for path in old:
             owner = path.parent.parent.name

@@ -1,31 +1,17 @@
 """Whether the service lives, whether it can work, and what it is."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from impasto.jobs.durable import CONTRACT
-from impasto.service.context import Owner, Service
-from impasto.service.problems import Problem
+from impasto.service.context import Service
+from impasto.service.queue import Admin
 
 router = APIRouter(tags=["operation"])
-
-
-def _operator(service: Service, owner: Owner) -> str:
-    """Whose request it is, if it may see what is everybody's.
-
-    Raises:
-        Problem: others can reach the service, and no key may do so.
-    """
-    if service.config.needs_keys:
-        raise Problem(403, "forbidden", "these figures are of all owners: no key may read them; ask where it runs")
-    return owner
-
-
-Operator = Annotated[str, Depends(_operator)]
 
 
 @router.get("/healthz")
@@ -50,7 +36,7 @@ def ready(service: Service) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(service: Service, _: Operator) -> Response:
+def metrics(service: Service, _: Admin) -> Response:
     """Figures for Prometheus."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from impasto.jobs import table, tally
+from impasto.jobs import order, table, tally
 from impasto.jobs.durable import QUEUE
 from impasto.jobs.refusals import OverloadedError, RefusedAssetError
 
@@ -30,7 +30,7 @@ _P: Final = "impasto_"
 #: Counts by their names in the table.
 _COUNTS: Final = {
     "jobs": ("jobs", "Jobs that ended.", ("engine", "state", "reason")),
-    "resumed": ("resumed_jobs", "Times that a job was gone on with after its worker had ended.", ()),
+    "resumed": ("resumed_jobs", "Times that a job was gone on with after its worker had ended, or a pause.", ()),
     "verdicts": ("verdicts", "Results that were judged.", ("engine", "outcome", "version")),
     "signals": ("results", "Results that were kept or discarded by their owners.", ("engine", "signal", "version")),
     "canary_jobs": ("canary_jobs", "Jobs that ended while a canary was tried.", ("canary", "arm")),
@@ -114,7 +114,7 @@ class _FromDatabase(Collector):
             yield memory
             now = time.time()
             depth = GaugeMetricFamily(_P + "queue_depth", "Jobs that wait.", labels=["queue"])
-            depth.add_metric([QUEUE], table.waiting(connection))
+            depth.add_metric([QUEUE], order.waiting(connection))
             yield depth
             oldest = table.waiting_since(connection)
             yield GaugeMetricFamily(
