@@ -94,7 +94,7 @@ def alone(home: Path) -> Iterator[None]:
         InputError: one is at work.
     """
     try:
-        with FileLock(home / "keeping.lock", timeout=5):
+        with FileLock(home / "keeping.lock", timeout=1):
             yield
     except Timeout:
         raise InputError("a backup or another clean-up is at work; try again when it is done") from None
