@@ -79,11 +79,11 @@ class Judge:
     def _run(self) -> None:
         while not self._leaving.wait(_POLL_S):
             try:
-                self._judge_next()
+                self.judge_next()
             except sa.exc.SQLAlchemyError as error:
                 logger.warning("a judgement could not be kept: %s", error)
 
-    def _judge_next(self) -> None:
+    def judge_next(self) -> None:
         """Judge the result that waits longest, unless a job waits too."""
         with self._jobs.engine.connect() as connection:
             job = table.longest_due(connection)

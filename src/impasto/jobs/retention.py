@@ -83,6 +83,9 @@ def clean_up(
             jobs, min(before_s, time.time() - _GRACE_S), set(gone), dry_run=dry_run, by=by
         )
         tickets = 0 if dry_run else _remove_tickets(jobs, before_s, by)
+        if not dry_run:
+            with jobs.engine.begin() as connection:
+                table.forget_silent(connection, min(before_s, time.time() - _GRACE_S))
     return Removed(tuple(gone), tuple(uploads), size + uploads_size, tickets)
 
 

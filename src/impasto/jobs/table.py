@@ -284,6 +284,11 @@ def forget_worker(connection: sa.Connection, slot: str) -> None:
     connection.execute(sa.delete(WORKERS).where(WORKERS.c.slot == slot))
 
 
+def forget_silent(connection: sa.Connection, before_s: float) -> None:
+    """Forget workers that were last heard of before then: they did not say goodbye."""
+    connection.execute(sa.delete(WORKERS).where(WORKERS.c.beat_s < before_s))
+
+
 def living(connection: sa.Connection, silence_s: float) -> frozenset[str]:
     """Slots of the workers that were heard of lately."""
     query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s > time.time() - silence_s)

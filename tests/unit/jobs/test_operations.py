@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from tests.databases import database, postgres
 
 from impasto.errors import InputError, SettingsError
+from impasto.evaluation.quality_log import NamedFile, QualityLog, QualityRow
 from impasto.jobs import canary, judging, outcomes, table, tally
 from impasto.jobs.admission import Limits
 from impasto.jobs.backup import back_up, restore
@@ -247,3 +249,60 @@ def test_backup_comes_back_whole_and_nothing_else_does(on_file: DurableJobs, tmp
             restore(tmp_path / "broken.tar", tmp_path / "nowhere")
         assert not (tmp_path / "nowhere").exists()
     assert not list(tmp_path.glob(".impasto-*"))
+
+
+def test_judge_waits_for_waiting_jobs_and_outlives_what_cannot_be_judged(
+    on_file: DurableJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    done, waiting = finish(on_file, submit(on_file)), submit(on_file)
+    with on_file.engine.begin() as connection:
+        judging.mark(connection, done, "all")
+    at_work = threading.Lock()
+    judge = judging.Judge(on_file, at_work, threading.Event(), ServiceFile())
+    judge.judge_next()
+    assert due(on_file)
+    on_file.cancel(waiting.id, owner="anna", keep=False)
+    with at_work:  # the worker computes
+        judge.judge_next()
+    assert due(on_file)
+    judge.judge_next()
+    assert not due(on_file)
+    assert "cannot be judged" in caplog.text  # its result is no picture
+    assert not at_work.locked()
+
+
+def due(jobs: DurableJobs) -> bool:
+    with jobs.engine.connect() as connection:
+        return table.longest_due(connection) is not None
+
+
+def test_drift_of_the_quality_log_is_found_once_there_are_enough_rows(on_file: DurableJobs) -> None:
+    config = ServiceFile.model_validate({"drift": {"reference": 60, "recent": 20}})
+    path = on_file.store.home / "quality.sqlite"
+    source = NamedFile("a", "0")
+
+    def append(number: int, value: float) -> None:
+        log.append(
+            QualityRow(
+                output_sha256=str(number),
+                engine="optimize",
+                impasto="1",
+                settings={},
+                content=source,
+                styles=(source,),
+                outcome="ok",
+                values={"style_gain": value},
+            )
+        )
+
+    with QualityLog(path) as log:
+        for number in range(79):
+            append(number, (number * 7 % 20) / 20 + (number >= 60))
+        judging.watch_drift(on_file, "optimize", config)
+        assert counted(on_file, "drifted") == 0
+        append(79, 1.5)
+        assert [row.output_sha256 for row in log.rows(last=2)] == ["78", "79"]
+        assert [row.output_sha256 for row in log.rows(last=-2, engine="optimize")] == ["0", "1"]
+    judging.watch_drift(on_file, "optimize", config)
+    assert counted(on_file, "drifted", engine="optimize") == 1
+    assert counted(on_file, "drift_psi", metric="style_gain") > 1
