@@ -76,7 +76,7 @@ def back_up(jobs: DurableJobs, target: Path, *, files_only: bool = False) -> Kep
     count = 0
     with alone(home), replacing(target) as temporary:
         temporary.touch(mode=0o600)  # what people uploaded is nobody else's business
-        with tarfile.open(temporary, "w") as archive:
+        with tarfile.open(temporary, "w", dereference=True) as archive:  # what is linked is kept twice
             _add_bytes(archive, _ABOUT, json.dumps(about).encode())
             for name in (QUALITY_FILE, *(() if files_only else (_DATABASE,))):
                 if (home / name).exists():

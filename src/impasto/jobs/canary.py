@@ -35,7 +35,7 @@ ARMS: Final = ("stable", "canary")
 _TESTS: Final = (("canary_failures", "canary_jobs", "failed"), ("canary_not_ok", "canary_judged", "were not ok"))
 
 
-def assign(connection: sa.Connection, job: Job, canary: CanaryConfig | None) -> Job:
+def assign(connection: sa.Connection, job: Job[Any], canary: CanaryConfig | None) -> Job[Any]:
     """Decide what a job that begins is made with, unless that was decided before; gives the job with it."""
     if job.variant is not None:
         return job
@@ -49,7 +49,7 @@ def assign(connection: sa.Connection, job: Job, canary: CanaryConfig | None) -> 
     return replace(job, variant=variant)
 
 
-def as_made(job: Job) -> Job:
+def as_made(job: Job[Any]) -> Job[Any]:
     """The job as it is to be computed: with the canary's settings and styles, if it is in its arm."""
     known = job.variant or {}
     if known.get("arm") != "canary":
@@ -62,7 +62,7 @@ def as_made(job: Job) -> Job:
     )
 
 
-def look(connection: sa.Connection, job: Job) -> None:
+def look(connection: sa.Connection, job: Job[Any]) -> None:
     """Hold the canary whose job has just ended, if this is the time for a look and it is worse."""
     known = job.variant or {}
     if known.get("arm") != "canary":
@@ -108,8 +108,10 @@ def limit(looks: int) -> float:
     return FALSE_HOLDS * 0.5 ** (looks + 1) / len(_TESTS)
 
 
-def _can_be_tried_on(canary: CanaryConfig, job: Job) -> bool:
+def _can_be_tried_on(canary: CanaryConfig, job: Job[Any]) -> bool:
     asked = job.request
+    if job.kind != "picture":
+        return False
     if canary.engine not in (None, asked.engine_name) or canary.quality not in (None, asked.quality):
         return False
     if canary.settings.keys() & asked.settings.keys() or (canary.styles and not canary.styles.keys() & {*asked.styles}):

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Generic, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import TypeVar
 
 from impasto.errors import SettingsError, first_problem
 from impasto.settings import ENGINES, STARTS, choose_engine
 
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+Kind = Literal["picture", "campaign"]
 Wish = Literal["keep", "discard", "pause"]
 #: From these a job does not go on by itself.
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
-_STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
 #: The largest picture that is painted for a stranger: what it takes grows with its square.
@@ -61,7 +63,7 @@ class JobRequest(BaseModel):
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
         for style in self.styles:
-            if not _STYLE.fullmatch(style):
+            if not STYLE.fullmatch(style):
                 raise ValueError(f"{style[:80]!r} is neither an asset's id nor the name of a style")
         for name, reason in NOT_YOURS.items():
             if self.settings.get(name) is not None:
@@ -82,6 +84,12 @@ class JobRequest(BaseModel):
         return self
 
     @property
+    def image_size(self) -> int | None:
+        """The longer side that is asked for; None: the photo's own."""
+        engine, settings = choose_engine(self.engine, self.quality)
+        return ENGINES[engine].of(**{**settings, **self.settings}).image_size
+
+    @property
     def engine_name(self) -> str:
         """The engine that is meant."""
         return choose_engine(self.engine, self.quality)[0]
@@ -97,6 +105,10 @@ class JobRequest(BaseModel):
         return tuple(style for style in self.styles if not ASSET.fullmatch(style))
 
 
+#: What a job does: paint a picture, unless something else is said.
+Request = TypeVar("Request", default=JobRequest)
+
+
 @dataclass(frozen=True)
 class QueueState:
     """The queue as an owner sees it."""
@@ -110,13 +122,13 @@ class QueueState:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Request]):
     """A job as it stands."""
 
     id: str
     owner: str
     state: State
-    request: JobRequest
+    request: Request
     created_s: float
     """Seconds since 1970."""
     changed: int
@@ -133,6 +145,8 @@ class Job:
     """What a running job was asked for: to end, with or without its picture, or to be put aside."""
     starred: bool = False
     """Kept by its owner: no clean-up takes it."""
+    kind: Kind = "picture"
+    """What ``request`` is: a :class:`JobRequest`, or a campaign's."""
     progress: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
     error: dict[str, str] | None = None

@@ -41,7 +41,7 @@ _PATIENCE_S: Final = 300.0
 _DRIFT_EVERY: Final = 10
 
 
-def is_due(job: Job, mode: Mode) -> bool:
+def is_due(job: Job[Any], mode: Mode) -> bool:
     """Whether a result is to be judged: with ``sample`` one in ten, by a hash of its id, and all of a canary's."""
     if mode == "sample":
         in_sample = int(hashlib.sha256(job.id.encode()).hexdigest()[:8], 16) % _ONE_IN == 0
@@ -49,9 +49,9 @@ def is_due(job: Job, mode: Mode) -> bool:
     return mode == "all"
 
 
-def mark(connection: sa.Connection, job: Job, mode: Mode) -> None:
+def mark(connection: sa.Connection, job: Job[Any], mode: Mode) -> None:
     """Say that a result that was just made is to be judged, if it is."""
-    if is_due(job, mode):
+    if job.kind == "picture" and is_due(job, mode):
         connection.execute(sa.update(JOBS).where(JOBS.c.id == job.id).values(judging="due"))
 
 
@@ -98,7 +98,7 @@ class Judge:
         finally:
             self._at_work.release()
 
-    def _judge(self, job: Job) -> None:
+    def _judge(self, job: Job[Any]) -> None:
         with self._jobs.engine.begin() as connection:
             if not table.claim_judging(connection, job.id):
                 return  # another worker judges it, or it was deleted
@@ -118,7 +118,7 @@ class Judge:
         if self._judged % _DRIFT_EVERY == 0:
             watch_drift(self._jobs, job.request.engine_name, self._config)
 
-    def _quality_of(self, job: Job) -> dict[str, Any]:
+    def _quality_of(self, job: Job[Any]) -> dict[str, Any]:
         """The verdict on a result; the quality log gets its row.
 
         Raises:

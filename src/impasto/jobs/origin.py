@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from impasto.errors import MissingExtraError
 
@@ -33,7 +33,7 @@ def origin() -> dict[str, str] | None:
     return known or None
 
 
-def go_on_from(job: Job) -> None:
+def go_on_from(job: Job[Any]) -> None:
     """Let what this thread logs and traces from now on belong to a job, and to the request that brought it."""
     known = job.origin or {}
     REQUEST_ID.set(known.get("request_id"))

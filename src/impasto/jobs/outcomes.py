@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 VERSION: Final = version("impasto")
 
 
-def count_end(connection: sa.Connection, job: Job) -> None:
+def engine_of(job: Job[Any]) -> str:
+    """What a job is counted under: its engine's name, or ``campaign``."""
+    return str(job.request.engine_name) if job.kind == "picture" else job.kind
+
+
+def count_end(connection: sa.Connection, job: Job[Any]) -> None:
     """Count a job that has just ended.
 
     ``reason`` is the error's code: few, and none of them a client's words.
     """
-    engine = job.request.engine_name
+    engine = engine_of(job)
     reason = job.error["code"] if job.error else "asked" if job.state == "cancelled" else ""
     tally.add(connection, "jobs", {"engine": engine, "state": job.state, "reason": reason})
     ended = job.ended_s or time.time()
@@ -35,7 +40,7 @@ def count_end(connection: sa.Connection, job: Job) -> None:
         tally.observe(connection, "job_seconds", {"engine": engine, "phase": "waiting"}, waited)
     if job.started_s is not None:
         tally.observe(connection, "job_seconds", {"engine": engine, "phase": "computing"}, ended - job.started_s)
-    if job.metrics is not None:
+    if job.metrics is not None and job.kind == "picture":
         tally.put(connection, "peak_memory_mb", {"engine": engine}, job.metrics["peak_memory_mb"])
         tally.observe(connection, "step_seconds_per_mp", {"engine": engine}, job.metrics["step_seconds_per_mp"])
     if job.state in ("done", "failed"):
@@ -49,12 +54,12 @@ def count_resumed(connection: sa.Connection) -> None:
     tally.add(connection, "resumed", {})
 
 
-def write_quality(connection: sa.Connection, job: Job, quality: dict[str, Any], changed: int) -> None:
+def write_quality(connection: sa.Connection, job: Job[Any], quality: dict[str, Any], changed: int) -> None:
     """Keep what the judge says of a job, and count it."""
     connection.execute(
         sa.update(JOBS).where(JOBS.c.id == job.id).values(quality=quality, judging="judged", changed=changed)
     )
-    engine = job.request.engine_name
+    engine = engine_of(job)
     made_by = (job.variant or {}).get("impasto", VERSION)
     tally.add(connection, "verdicts", {"engine": engine, "outcome": quality["outcome"], "version": made_by})
     for name, value in quality["values"].items():
@@ -64,7 +69,7 @@ def write_quality(connection: sa.Connection, job: Job, quality: dict[str, Any], 
         tally.add(connection, "canary_judged", labels)
 
 
-def signal(connection: sa.Connection, job: Job, said: Literal["kept", "discarded"]) -> None:
+def signal(connection: sa.Connection, job: Job[Any], said: Literal["kept", "discarded"]) -> None:
     """Count what somebody does with a result, by the version that made it: the first thing counts, and once.
 
     ``kept`` is a result that was fetched as a file or starred, ``discarded`` one that was deleted without.
@@ -74,11 +79,11 @@ def signal(connection: sa.Connection, job: Job, said: Literal["kept", "discarded
     first = sa.update(JOBS).where(JOBS.c.id == job.id, JOBS.c.signal.is_(None)).values(signal=said)
     if connection.execute(first).rowcount:
         made_by = (job.variant or {}).get("impasto", VERSION)
-        labels = {"engine": job.request.engine_name, "signal": said, "version": made_by}
+        labels = {"engine": engine_of(job), "signal": said, "version": made_by}
         tally.add(connection, "signals", labels)
 
 
-def _arm(job: Job) -> list[dict[str, str]]:
+def _arm(job: Job[Any]) -> list[dict[str, str]]:
     """The labels of the job in the comparison with a canary, if it takes part in one."""
     known = job.variant or {}
     return [{"canary": known["canary"], "arm": known["arm"]}] if "canary" in known else []

@@ -22,6 +22,8 @@ from impasto.jobs import canary, judging, order, table
 from impasto.jobs.config import ServiceFile
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs
 from impasto.jobs.origin import end_tracing, go_on_from, start_tracing, tracing_is_wanted
+from impasto.jobs.outcomes import engine_of
+from impasto.jobs.watchdog import patience_s, watched
 from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ class Worker:
                     job = canary.assign(connection, job, self._config.canary)
             if job is not None:
                 go_on_from(job)
-                logger.info("job %s of engine %s begins", job_id, job.request.engine_name)
+                logger.info("job %s of engine %s begins", job_id, engine_of(job))
             is_over = job is None
             while not is_over:
                 if self._leaving.is_set():
@@ -163,6 +165,7 @@ class Worker:
             return self._computed(job_id, number, ticket)
 
     def _computed(self, job_id: str, number: int, ticket: str) -> bool:
+        from impasto.jobs.campaign_chunks import CampaignChunk
         from impasto.jobs.chunks import Chunk, reason_of
 
         with self._jobs.engine.connect() as connection:
@@ -170,7 +173,7 @@ class Worker:
         if job is None:  # it has ended, or was put aside
             return True
         job = canary.as_made(job)
-        folder = self._jobs.store.job(job_id)
+        what = CampaignChunk if job.kind == "campaign" else Chunk
 
         def report(progress: dict[str, Any]) -> Any:
             with self._jobs.engine.begin() as connection:
@@ -182,9 +185,11 @@ class Worker:
             # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
             # before was something else.
             one_step = job.attempts > 0
-            facts = Chunk(job, self._jobs.store, report, self._leaving.is_set, one_step=one_step).run()
+            with watched(patience_s(job.request.image_size)) as alive:
+                facts = what(job, self._jobs.store, report, self._leaving.is_set, alive, one_step=one_step).run()
         except Cancelled:
-            folder.discard()
+            if job.kind == "picture":  # of a campaign, finished rows stay
+                self._jobs.store.job(job_id).discard()
             self._end_job(job_id, "cancelled")
             return True
         except SQLAlchemyError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from impasto.service import compatible, events, health, native, queue
+from impasto.service import campaigns, compatible, events, health, native, queue
 from impasto.service.context import Context
 from impasto.service.golden import GoldenCheck
 from impasto.service.guard import Guard
@@ -45,6 +45,6 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     app.add_middleware(Guard, hosts=config.hosts)
     app.add_middleware(RequestLog)  # outermost: a refusal of the guard has an id too
     answer_with_problems(app)
-    for part in (native, queue, events, compatible, health):
+    for part in (native, queue, campaigns, events, compatible, health):
         app.include_router(part.router)
     return app
