@@ -19,6 +19,7 @@ from impasto.errors import ImpastoError
 from impasto.jobs import canary, order, outcomes, table, tally
 from impasto.jobs.database import JOBS
 from impasto.jobs.job import ASSET, Job
+from impasto.jobs.watchdog import watched
 
 if TYPE_CHECKING:
     from impasto.jobs.config import ServiceFile
@@ -37,6 +38,8 @@ _ONE_IN: Final = 10
 _POLL_S: Final = 1.0
 #: A job that waits is computed first, but no judgement waits for longer than this.
 _PATIENCE_S: Final = 300.0
+#: A judgement that takes longer hangs, and ends its worker, whose job could not begin.
+_HANGS_S: Final = 300.0
 #: Drift is looked for after so many judgements.
 _DRIFT_EVERY: Final = 10
 
@@ -103,7 +106,8 @@ class Judge:
             if not table.claim_judging(connection, job.id):
                 return  # another worker judges it, or it was deleted
         try:
-            quality = self._quality_of(job)
+            with watched(_HANGS_S):
+                quality = self._quality_of(job)
         except ImpastoError as error:
             logger.warning("the result of job %s cannot be judged: %s", job.id, error)
             return
