@@ -6,12 +6,15 @@ Tracing is off unless an OTLP endpoint is configured by OpenTelemetry's own vari
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from impasto.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from impasto.jobs.job import Job
 
 #: The request that is being answered, and the job that is being computed, in this thread or task.
@@ -33,16 +36,26 @@ def origin() -> dict[str, str] | None:
     return known or None
 
 
-def go_on_from(job: Job[Any]) -> None:
-    """Let what this thread logs and traces from now on belong to a job, and to the request that brought it."""
+@contextmanager
+def belonging_to(job: Job[Any]) -> Iterator[None]:
+    """What is logged and traced in the block belongs to a job, and to the request that brought it."""
     known = job.origin or {}
-    REQUEST_ID.set(known.get("request_id"))
-    JOB_ID.set(job.id)
-    if tracing_is_wanted():
-        from opentelemetry import context
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    request, mine = REQUEST_ID.set(known.get("request_id")), JOB_ID.set(job.id)
+    try:
+        if tracing_is_wanted():
+            from opentelemetry import context
+            from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        context.attach(TraceContextTextMapPropagator().extract(known))
+            trace = context.attach(TraceContextTextMapPropagator().extract(known))
+            try:
+                yield
+            finally:
+                context.detach(trace)
+        else:
+            yield
+    finally:
+        REQUEST_ID.reset(request)
+        JOB_ID.reset(mine)
 
 
 def tracing_is_wanted() -> bool:

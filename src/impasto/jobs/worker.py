@@ -21,7 +21,7 @@ from impasto.errors import InputError
 from impasto.jobs import canary, judging, order, table
 from impasto.jobs.config import ServiceFile
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs
-from impasto.jobs.origin import end_tracing, go_on_from, start_tracing, tracing_is_wanted
+from impasto.jobs.origin import belonging_to, end_tracing, start_tracing, tracing_is_wanted
 from impasto.jobs.outcomes import engine_of
 from impasto.jobs.watchdog import patience_s, watched
 from impasto.progress import Cancelled
@@ -135,17 +135,18 @@ class Worker:
                 job = table.begin(connection, job_id, ticket)
                 if job is not None:
                     job = canary.assign(connection, job, self._config.canary)
-            if job is not None:
-                go_on_from(job)
+            if job is None:
+                return "over"
+            with belonging_to(job):
                 logger.info("job %s of engine %s begins", job_id, engine_of(job))
-            is_over = job is None
-            while not is_over:
-                if self._leaving.is_set():
-                    with _database_or_end(), self._jobs.engine.begin() as connection:
-                        table.leave(connection, job_id)
-                    self._put_down()
-                is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
-                number += 1
+                is_over = False
+                while not is_over:
+                    if self._leaving.is_set():
+                        with _database_or_end(), self._jobs.engine.begin() as connection:
+                            table.leave(connection, job_id)
+                        self._put_down()
+                    is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
+                    number += 1
         return "over"
 
     def _put_down(self) -> NoReturn:
