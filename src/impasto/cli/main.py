@@ -18,6 +18,7 @@ from impasto.cli.drift import drift
 from impasto.cli.evaluate import evaluate
 from impasto.cli.explain import explain
 from impasto.cli.export import export
+from impasto.cli.gc import backup, gc, restore
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
@@ -69,6 +70,9 @@ for verb in (
     export,
     live,
     serve,
+    gc,
+    backup,
+    restore,
     doctor,
 ):
     app.command()(verb)

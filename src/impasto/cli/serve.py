@@ -5,13 +5,13 @@ import signal
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from impasto.cli.arguments import Sign
 from impasto.cli.terminal import print_json, result_console, say
-from impasto.errors import MissingExtraError, SettingsError
+from impasto.errors import InputError, MissingExtraError, SettingsError
 from impasto.provenance.safety import installed_check, load_check
 from impasto.provenance.signers import load_signer
 
@@ -56,6 +56,14 @@ _Safety = Annotated[
         help="a check that refuses pictures, uploaded and painted; auto: the one that is installed, if any",
     ),
 ]
+_Judge = Annotated[
+    Literal["sample", "all", "off"],
+    typer.Option(help="results that the worker judges when nothing waits: one in ten and a canary's, all, or none"),
+]
+_Log = Annotated[
+    Literal["text", "json"],
+    typer.Option(help="json: every request and job as a line of JSON on stderr; text: warnings only"),
+]
 
 keys_app = typer.Typer(help="API keys of the service: needed wherever others can reach it.", no_args_is_help=True)
 
@@ -84,6 +92,22 @@ def serve(
     allow_url_fetch: Annotated[
         bool, typer.Option("--allow-url-fetch", help="take URLs of pictures too, of the public network only")
     ] = False,
+    judge: _Judge = "sample",
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="a golden set to make again at the start; /readyz warns if it does not come out the same",
+        ),
+    ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default="for ever", help="remove jobs that ended so long ago, unless starred"
+        ),
+    ] = None,
+    log: _Log = "text",
 ) -> None:
     """Serve the HTTP API, native and OpenAI-compatible, with one worker.
 
@@ -94,11 +118,16 @@ def serve(
     from impasto.jobs.admission import Limits  # under the check of the extra
 
     jobs = _open(home, database, limits=Limits(queued=queue), patience_s=_PATIENCE_S)
+    _log_as(log)
+    from impasto.jobs.config import ServiceFile
     from impasto.jobs.keys import list_keys
     from impasto.service.config import ServiceConfig
     from impasto.service.server import Supervisor
     from impasto.service.server import serve as run
 
+    ServiceFile.load(jobs.store.home)  # the worker reads it too, but would be started over and over to say the same
+    if golden is not None and not (golden / "golden.json").is_file():
+        raise InputError(f"there is no golden.json in {str(golden)!r}; `impasto golden DIR --record` writes it")
     check = _check(safety)
     if sign:
         load_signer(sign)  # what is wrong with it is said now, and not by every job
@@ -111,6 +140,7 @@ def serve(
         requests_a_minute=rate,
         allow_url_fetch=allow_url_fetch,
         safety=check,
+        golden=golden,
     )
     if config.needs_keys and not any(key.is_in_use for key in list_keys(jobs.engine)):
         raise SettingsError(
@@ -123,7 +153,12 @@ def serve(
         **({_DATABASE_VARIABLE: database} if database else {}),
         **({"IMPASTO_SIGN": sign} if sign else {}),
     }
-    beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent"], place) if worker else None
+    same = ["--judge", judge, "--log", log]
+    beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent", *same], place) if worker else None
+    if keep_days is not None:
+        from impasto.jobs.retention import Keeper
+
+        Keeper(jobs, keep_days).start()
     run(jobs, config, worker=beside, on_start=lambda address: say(f"impasto serves at {address}; Ctrl-C ends it"))
     jobs.close()
 
@@ -142,6 +177,8 @@ def work(
     ] = None,
     sign: Sign = None,
     safety: _Safety = "auto",
+    judge: _Judge = "sample",
+    log: _Log = "text",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Add a worker to a service: it takes jobs from the queue until Ctrl-C or SIGTERM.
@@ -149,9 +186,11 @@ def work(
     It ends after the chunk that it is at; another worker, or itself when it is started again, goes on from there.
     """
     jobs = _open(home, database)
+    _log_as(log)
     from impasto.jobs.worker import Worker
 
-    one = Worker(jobs, slot or _slot("worker"), signer=load_signer(sign) if sign else None, safety=_check(safety))
+    signer = load_signer(sign) if sign else None
+    one = Worker(jobs, slot or _slot("worker"), judge=judge, signer=signer, safety=_check(safety))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: one.leave())
     parent = os.getppid()
@@ -274,8 +313,20 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
     Raises:
         MissingExtraError: the extra is not installed.
     """
+    place = _place_of(home)
+    from impasto.jobs.durable import DurableJobs
+
+    return DurableJobs(place, database=database, **more)
+
+
+def _place_of(home: Path | None) -> Path:
+    """The service's folder.
+
+    Raises:
+        MissingExtraError: the extra is not installed.
+    """
     try:
-        from impasto.jobs.durable import DurableJobs
+        import impasto.jobs.durable  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             f"the service needs extra packages ({error.name}): pip install 'impasto[service]'"
@@ -284,7 +335,14 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
         from platformdirs import user_data_path
 
         home = user_data_path("impasto") / "service"
-    return DurableJobs(home.absolute(), database=database, **more)
+    return home.absolute()
+
+
+def _log_as(kind: Literal["text", "json"]) -> None:
+    if kind == "json":
+        from impasto.service.logs import log_as_json
+
+        log_as_json()
 
 
 def _check(safety: str) -> str | None:

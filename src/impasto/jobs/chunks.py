@@ -89,6 +89,7 @@ class Chunk:
         self._wanted: Wish | None = None
         self._began = self._first_step = 0.0
         self._reported = self._previewed = 0.0
+        self._last_step = self._megapixel_steps = 0.0
 
     def run(self) -> dict[str, Any] | None:
         """Compute until the chunk or the job ends.
@@ -131,6 +132,9 @@ class Chunk:
 
     def _on_progress(self, progress: Progress) -> None:
         now = time.monotonic()
+        if self._first_step:
+            self._last_step = now
+            self._megapixel_steps += progress.width * progress.height / 1e6
         self._first_step = self._first_step or now
         if now - self._reported >= _REPORT_S:
             self._reported = now
@@ -174,6 +178,7 @@ class Chunk:
             "steps": len(result.trace),
             "stopped_early": result.stopped_early,
             "peak_memory_mb": round(result.peak_memory_mb),
+            "step_seconds_per_mp": round(self._seconds_per_megapixel(result.picture), 4),
         }
         self._folder.finish(facts)
         return facts
@@ -183,6 +188,12 @@ class Chunk:
         if reason := why_unsafe(Image.fromarray(levels), safety):
             self._folder.discard()
             raise RefusedPictureError(f"the painted picture is refused: {reason}")
+
+    def _seconds_per_megapixel(self, picture: Picture) -> float:
+        """What a step takes, by the steps of this chunk; what painting took where it has one step."""
+        if self._megapixel_steps:
+            return (self._last_step - self._first_step) / self._megapixel_steps
+        return (time.monotonic() - self._began) / (picture.width * picture.height / 1e6)
 
 
 def alone_with(

@@ -39,9 +39,16 @@ JOBS: Final = sa.Table(
     sa.Column("progress", sa.JSON(none_as_null=True)),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # What operations know of a job: outcomes.py and judging.py write these.
+    sa.Column("origin", sa.JSON(none_as_null=True)),
+    sa.Column("variant", sa.JSON(none_as_null=True)),
+    sa.Column("judging", sa.String(16)),
+    sa.Column("quality", sa.JSON(none_as_null=True)),
+    sa.Column("signal", sa.String(16)),
     sa.UniqueConstraint("owner", "idempotency_key"),
     sa.Index("impasto_jobs_state", "state", "place"),
     sa.Index("impasto_jobs_changed", "owner", "changed"),
+    sa.Index("impasto_jobs_judging", "judging"),
 )
 
 WORKERS: Final = sa.Table(
@@ -88,6 +95,27 @@ USAGE: Final = sa.Table(
     sa.Column("owner", sa.String(64), primary_key=True),
     sa.Column("day", sa.String(10), primary_key=True),
     sa.Column("megapixels", sa.Float, nullable=False),
+)
+
+
+#: Counted and summed since the service was first started; see tally.py.
+TALLIES: Final = sa.Table(
+    "impasto_tallies",
+    _META,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("labels", sa.String(255), primary_key=True),  # JSON with sorted keys
+    sa.Column("value", sa.Float, nullable=False),
+)
+
+#: A row for each canary that was ever tried; see canary.py.
+CANARIES: Final = sa.Table(
+    "impasto_canaries",
+    _META,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("began_s", sa.Float, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False, default=0),
+    sa.Column("held_s", sa.Float),
+    sa.Column("reason", sa.String(255)),
 )
 
 

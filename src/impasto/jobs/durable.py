@@ -10,14 +10,15 @@ import logging
 import secrets
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import psutil
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from impasto.jobs import order, table
+from impasto.jobs import order, outcomes, table
 from impasto.jobs.admission import Limits, admit, admit_owner
+from impasto.jobs.audit import note_deleted
 from impasto.jobs.database import database_url, open_database
 from impasto.jobs.job import QueueState
 from impasto.jobs.keys import NO_QUOTA, Quota, limits_running
@@ -227,18 +228,32 @@ class DurableJobs:
         with self._writing() as connection:
             table.read(connection, job_id, owner)
             table.star(connection, job_id, starred=starred)
+            if starred:
+                outcomes.signal(connection, table.read(connection, job_id), "kept")
             return table.read(connection, job_id)
 
-    def delete(self, job_id: str, *, owner: str) -> None:
-        """See :meth:`JobEngine.delete`."""
+    def delete(self, job_id: str, *, owner: str, by: str = "owner", unless_starred: bool = False) -> None:
+        """See :meth:`JobEngine.delete`.
+
+        Args:
+            job_id: which.
+            owner: whose.
+            by: whose doing it is, for the audit log; what its owner deletes counts as discarded.
+            unless_starred: refuse a job that was starred meanwhile.
+        """
         with self._writing() as connection:
             job = table.read(connection, job_id, owner)
+            if unless_starred and job.starred:
+                raise JobStateError("the job is starred, and kept")
             if not job.is_over:
                 raise JobStateError(
                     f"the job is {job.state}, and only one that has ended can be deleted; cancel it first"
                 )
+            if by == "owner":
+                outcomes.signal(connection, job, "discarded")
             self.store.job(job_id).discard()  # first, so that nothing is left that no row knows of
             table.delete(connection, job_id)
+        note_deleted(self.store.home, by=by, kind="job", id=job_id, owner=owner, state=job.state)
 
     def delete_asset(self, asset: str, *, owner: str) -> None:
         """See :meth:`JobEngine.delete_asset`."""
@@ -251,6 +266,7 @@ class DurableJobs:
                         f"the job {job.id} needs it and is {job.state}; cancel the job first, or wait for it"
                     )
             self.store.remove_asset(asset, owner=owner)
+        note_deleted(self.store.home, by="owner", kind="upload", id=asset, owner=owner)
 
     def queue(self, *, owner: str) -> QueueState:
         """See :meth:`JobEngine.queue`."""
@@ -311,6 +327,18 @@ class DurableJobs:
         waiting = order.line(connection)
         if waiting and limits_running(connection):
             self._enqueue(connection, table.read(connection, waiting[0][0]))
+
+    def signal(self, job: Job, said: Literal["kept", "discarded"]) -> None:
+        """Count what its owner does with a result: the first thing counts, and once."""
+        with self._writing() as connection:
+            outcomes.signal(connection, job, said)
+
+    @contextmanager
+    def taking_none(self) -> Iterator[sa.Connection]:
+        """A transaction during which no job is taken: who takes one counts first, and that count is locked here."""
+        with self._writing() as connection:
+            table.next_number(connection, "changed")
+            yield connection
 
     def waiting(self) -> int:
         """Jobs in the queue, of all owners."""

@@ -154,6 +154,12 @@ class Job(Generic[Request]):
     metrics: dict[str, Any] | None = None
     error: dict[str, str] | None = None
     """Of a failed job: ``code`` and ``detail``."""
+    origin: dict[str, str] | None = None
+    """The request that brought it: ``request_id``."""
+    variant: dict[str, Any] | None = None
+    """What it is made with: ``impasto``, the version; ``canary`` and ``arm`` while one is tried; see canary.py."""
+    quality: dict[str, Any] | None = None
+    """What the judge says of the result: ``outcome``, ``reasons`` and ``values``; None before, or if nobody asked."""
 
     @property
     def is_over(self) -> bool:

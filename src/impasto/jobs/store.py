@@ -55,7 +55,9 @@ class Store:
         """
         name = hashlib.sha256(data).hexdigest()
         path = self._asset(name, owner)
-        if not path.exists():
+        if path.exists():
+            path.touch()  # it is wanted: no clean-up takes it as old
+        else:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
@@ -107,7 +109,12 @@ class Store:
 
     def _asset(self, name: str, owner: str) -> Path:
         # By its hash, because an owner's name may be one that a file system takes for something else.
-        return self.home / "assets" / hashlib.sha256(owner.encode()).hexdigest()[:16] / name[:2] / name
+        return self.home / "assets" / owner_folder(owner) / name[:2] / name
+
+
+def owner_folder(owner: str) -> str:
+    """The name of the folder that an owner's uploads lie in."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
 
 
 class JobFolder:

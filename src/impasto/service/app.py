@@ -8,7 +8,10 @@ from fastapi import FastAPI
 
 from impasto.service import campaigns, compatible, events, health, native, provenance, queue, reference
 from impasto.service.context import Context
+from impasto.service.golden import GoldenCheck
 from impasto.service.guard import Guard
+from impasto.service.logs import RequestLog
+from impasto.service.metrics import Metrics
 from impasto.service.problems import answer_with_problems
 
 if TYPE_CHECKING:
@@ -34,8 +37,14 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
         redoc_url=None,
         openapi_url=None,  # served by reference.py, beside its page
     )
-    app.state.context = Context(jobs, config)
+    metrics = Metrics(jobs)
+    golden = None
+    if config.golden is not None:
+        golden = GoldenCheck(config.golden, lambda passed: metrics.golden.set(passed))
+        golden.start()
+    app.state.context = Context(jobs, config, metrics, golden)
     app.add_middleware(Guard, hosts=config.hosts, most_bytes=most_bytes)
+    app.add_middleware(RequestLog)  # outermost: a refusal of the guard has an id too
     answer_with_problems(app)
     for part in (native, queue, campaigns, events, compatible, provenance, health, reference):
         app.include_router(part.router)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: By these names a browser on this machine reaches it, and no other page can make itself one of them.
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -23,6 +26,8 @@ class ServiceConfig:
     max_upload_mb: int = 32
     safety: str | None = None
     """The safety check that looks at uploads."""
+    golden: Path | None = None
+    """A golden set that is made again at the start."""
     longest_wait_s: float = 60.0
     """How long a request may wait for its job."""
     compatible_wait_s: float = 600.0

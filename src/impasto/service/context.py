@@ -24,6 +24,8 @@ from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import Job
 from impasto.jobs.keys import SCOPES, Key, Quota, find_key, note_use
 from impasto.service.config import LOCAL_OWNER, ServiceConfig
+from impasto.service.golden import GoldenCheck
+from impasto.service.metrics import Metrics
 from impasto.service.problems import Problem
 
 logger = logging.getLogger("impasto")
@@ -40,6 +42,9 @@ class Context:
 
     jobs: DurableJobs
     config: ServiceConfig
+    metrics: Metrics
+    golden: GoldenCheck | None = None
+    """The check of a golden set that was asked for."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the service ends: whoever streams ends then."""
     rates: SlidingWindowCounterRateLimiter = field(

@@ -60,15 +60,16 @@ async def _stream(service: Context, owner: str, since: int | None) -> AsyncItera
             yield _event(job.changed, job_view(job, await run_sync(service.jobs.position, job)))
     yield ": here\n\n"  # headers and a first line at once, also where there is no job yet
     spoke = time.monotonic()
-    while not service.closing.is_set():
-        for job in await run_sync(partial(service.jobs.changed_since, since, owner=owner)):
-            since = job.changed
-            spoke = time.monotonic()
-            yield _event(job.changed, job_view(job, await run_sync(service.jobs.position, job)))
-        if time.monotonic() - spoke > _KEEP_ALIVE_S:
-            spoke = time.monotonic()
-            yield ": still here\n\n"
-        await anyio.sleep(service.config.poll_s)
+    with service.metrics.sse_clients.track_inprogress():
+        while not service.closing.is_set():
+            for job in await run_sync(partial(service.jobs.changed_since, since, owner=owner)):
+                since = job.changed
+                spoke = time.monotonic()
+                yield _event(job.changed, job_view(job, await run_sync(service.jobs.position, job)))
+            if time.monotonic() - spoke > _KEEP_ALIVE_S:
+                spoke = time.monotonic()
+                yield ": still here\n\n"
+            await anyio.sleep(service.config.poll_s)
 
 
 def _event(number: int, view: dict[str, object]) -> str:

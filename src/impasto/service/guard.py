@@ -7,7 +7,6 @@ A page of our own that needs more than the strictest policy sets its own ``Conte
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -62,7 +61,6 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
         body = _Body(receive, self._most_bytes)
         has_begun = False
 
@@ -71,7 +69,6 @@ class Guard:
             if message["type"] == "http.response.start":
                 has_begun = True
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 if body.is_late:

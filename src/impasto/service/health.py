@@ -6,10 +6,11 @@ from typing import Any, Final
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from impasto.jobs.durable import CONTRACT
-from impasto.service.context import Service
+from impasto.service.context import Admin, Service
 from impasto.service.documents import Health, Ready, Version, answer
 
 router = APIRouter(tags=["operation"])
@@ -37,7 +38,17 @@ async def ready(service: Service) -> JSONResponse:
     checks = {"database": False, "store": False, "disk": False, "memory": False, "worker": False}
     with anyio.move_on_after(_CHECK_S):  # a locked database lets everybody wait
         checks |= await run_sync(service.jobs.check, abandon_on_cancel=True, limiter=service.probing)
-    return JSONResponse({"ready": all(checks.values()), "checks": checks}, 200 if all(checks.values()) else 503)
+    warnings = []
+    if service.golden is not None and service.golden.state in ("failed", "broken"):
+        warnings.append("golden set: it does not come out the same, or could not be checked; see the log")
+    body = {"ready": all(checks.values()), "checks": checks, "warnings": warnings}
+    return JSONResponse(body, 200 if all(checks.values()) else 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(service: Service, _: Admin) -> Response:
+    """Figures for Prometheus."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/version", responses=answer(200, Version, "Versions."))

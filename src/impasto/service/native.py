@@ -235,11 +235,15 @@ def retry(job_id: JobId, service: Service, owner: Owner, quota: Allowed) -> dict
     response_class=FileResponse,
     responses={**picture(tuple(_MEDIA.values()), "The picture."), **errors(404, 409)},
 )
-def result(job_id: JobId, service: Service, owner: Owner) -> Response:
+def result(
+    job_id: JobId, service: Service, owner: Owner, sec_fetch_dest: Annotated[str | None, Header(max_length=32)] = None
+) -> Response:
     """The picture of a job that is done, with its recipe inside."""
     job = service.jobs.get(job_id, owner=owner)
     if job.state != "done" or job.metrics is None:
         raise Problem(409, "wrong_state", f"the job has no result: it is {job.state}")
+    if sec_fetch_dest != "image":  # a page that shows it has not kept it yet
+        service.jobs.signal(job, "kept")
     kind = job.request.format
     return FileResponse(
         service.jobs.store.job(job.id).result(kind),

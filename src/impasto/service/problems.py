@@ -71,6 +71,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """Let every error of the app become an answer."""
 
     def respond(request: Request, error: Exception) -> Response:
+        request.app.state.context.metrics.count_error(error)
         problem = problem_of(error)
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             # Starlette names the methods of the first route of that path, and there may be others.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from impasto.errors import InputError
+from impasto.jobs.origin import end_tracing, start_tracing
 from impasto.service.app import create_app
 from impasto.service.connections import TimedConnection, allow_many_files
 
@@ -45,9 +46,10 @@ def serve(
     Raises:
         InputError: the address cannot be listened on.
     """
-    app = create_app(jobs, config)
+    start_tracing("api")
     allow_many_files()
     listener = _listen(config)
+    app = create_app(jobs, config)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{listener.getsockname()[1]}"
 
@@ -81,6 +83,9 @@ def serve(
     finally:
         if worker is not None:
             worker.end()
+        if app.state.context.golden is not None:
+            app.state.context.golden.end()
+        end_tracing()
 
 
 def _listen(config: ServiceConfig) -> socket.socket:
