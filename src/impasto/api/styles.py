@@ -20,6 +20,8 @@ from impasto.styles import (
     make_look,
     reference_folders,
     remove_style,
+    style_pictures,
+    style_showing,
 )
 from impasto.styles.library import lies, named_style
 
@@ -49,6 +51,8 @@ __all__ = [
     "resolved",
     "several",
     "sole_picture",
+    "style_pictures",
+    "style_showing",
     "thresholds_of",
 ]
 

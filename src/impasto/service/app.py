@@ -10,6 +10,8 @@ from impasto.service import compatible, events, health, native
 from impasto.service.context import Context
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
+from impasto.service.web import entry, pictures, routes
+from impasto.service.web.pages import Static
 
 if TYPE_CHECKING:
     from impasto.jobs.durable import DurableJobs
@@ -36,6 +38,7 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts)
     answer_with_problems(app)
-    for part in (native, events, compatible, health):
+    for part in (native, events, compatible, health, entry, pictures, routes):
         app.include_router(part.router)
+    app.mount("/studio/static", Static(), name="static")
     return app

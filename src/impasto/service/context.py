@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 import anyio
 from anyio.to_thread import run_sync
@@ -45,8 +45,12 @@ def _context(request: Request) -> Context:
 Service = Annotated[Context, Depends(_context)]
 
 
-def _owner(request: Request, service: Service) -> str:
-    """Whose request it is.
+#: Where the studio's form keeps the key of whoever signed in.
+KEY_COOKIE: Final = "impasto_key"
+
+
+def owner_of_request(request: Request, service: Service) -> str:
+    """Whose request it is, by its key: in the header, or in the cookie of a browser that signed in.
 
     Raises:
         Problem: it brings no key that is in use.
@@ -54,6 +58,8 @@ def _owner(request: Request, service: Service) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if not service.config.needs_keys:
         return LOCAL_OWNER
+    if not scheme:
+        scheme, key = "bearer", request.cookies.get(KEY_COOKIE, "")
     owner = owner_of(service.jobs.engine, key.strip()) if scheme.lower() == "bearer" else None
     if owner is None:
         raise Problem(
@@ -65,4 +71,4 @@ def _owner(request: Request, service: Service) -> str:
     return owner
 
 
-Owner = Annotated[str, Depends(_owner)]
+Owner = Annotated[str, Depends(owner_of_request)]

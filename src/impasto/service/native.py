@@ -17,7 +17,7 @@ from impasto.settings import ENGINES, QUALITIES
 
 router = APIRouter(prefix="/v1", tags=["native"])
 
-_MEDIA: Final = {kind: f"image/{kind}" for kind in ("png", "jpeg", "webp", "avif", "tiff")}
+MEDIA: Final = {kind: f"image/{kind}" for kind in ("png", "jpeg", "webp", "avif", "tiff")}
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])")
 
 
@@ -109,7 +109,7 @@ def result(job_id: str, service: Service, owner: Owner) -> Response:
     kind = job.request.format
     return FileResponse(
         service.jobs.store.job(job.id).result(kind),
-        media_type=_MEDIA[kind],
+        media_type=MEDIA[kind],
         headers={"ETag": f'"{job.metrics["sha256"]}"'},
         filename=f"impasto-{job.id[:8]}.{kind}",
         content_disposition_type="inline",
