@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from impasto.engines.base import Stylization
-    from impasto.jobs.job import Job
+    from impasto.jobs.job import Job, Wish
     from impasto.jobs.store import JobFolder, Store
     from impasto.progress import Progress
 
-    #: Says how far the job is; gives how it was asked to end, if it was.
-    Report = Callable[[dict[str, Any]], Literal["keep", "discard"] | None]
+    #: Says how far the job is; gives what it was asked for, if it was.
+    Report = Callable[[dict[str, Any]], Wish | None]
 
 logger = logging.getLogger("impasto")
 
@@ -71,7 +71,7 @@ class Chunk:
         self._folder: JobFolder = store.job(job.id)
         self._token = CancelToken()
         self._ends = job.request.engine_name in _RESUMABLE
-        self._wanted: Literal["keep", "discard"] | None = None
+        self._wanted: Wish | None = None
         self._began = self._first_step = 0.0
         self._reported = self._previewed = 0.0
 
@@ -136,8 +136,8 @@ class Chunk:
             self._previewed = now
             self._preview(progress.preview())
         least = max(CHUNK_S, min(_LONGEST_S, _WORTH * (self._first_step - self._began)))
-        over = self._one_step or now - self._first_step >= least or self._is_leaving()
-        if self._ends and over and self._wanted is None:
+        over = self._one_step or now - self._first_step >= least or self._is_leaving() or self._wanted == "pause"
+        if self._ends and over and self._wanted in (None, "pause"):
             self._token.cancel()
 
     def _preview(self, pixels: Tensor) -> None:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from impasto.errors import SettingsError, first_problem
 from impasto.settings import ENGINES, STARTS, choose_engine
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+Wish = Literal["keep", "discard", "pause"]
 #: From these a job does not go on by itself.
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
@@ -97,6 +98,18 @@ class JobRequest(BaseModel):
 
 
 @dataclass(frozen=True)
+class QueueState:
+    """The queue as an owner sees it."""
+
+    paused_s: float | None
+    """Since when nothing is begun, in seconds since 1970; None where the queue is open."""
+    waiting: int
+    """Jobs of all owners that wait."""
+    mine: dict[str, int]
+    """The owner's jobs that have not ended, by state."""
+
+
+@dataclass(frozen=True)
 class Job:
     """A job as it stands."""
 
@@ -116,8 +129,10 @@ class Job:
     """Times it was begun since the last finished chunk."""
     runs: int = 0
     """Times it was asked for again by :meth:`JobEngine.retry`."""
-    wanted: Literal["keep", "discard"] | None = None
-    """How a running job was asked to end."""
+    wanted: Wish | None = None
+    """What a running job was asked for: to end, with or without its picture, or to be put aside."""
+    starred: bool = False
+    """Kept by its owner: no clean-up takes it."""
     progress: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
     error: dict[str, str] | None = None

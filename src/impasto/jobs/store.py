@@ -69,6 +69,14 @@ class Store:
             raise UnknownAssetError(f"there is no asset {name[:80]!r}; upload the picture first")
         return path
 
+    def remove_asset(self, name: str, *, owner: str) -> None:
+        """Remove an upload.
+
+        Raises:
+            UnknownAssetError: the owner has none of that id.
+        """
+        self.asset(name, owner=owner).unlink(missing_ok=True)
+
     def job(self, job_id: str) -> JobFolder:
         """The folder of a job, which may not be there yet.
 

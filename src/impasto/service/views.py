@@ -19,6 +19,9 @@ def job_view(job: Job, position: int | None) -> dict[str, Any]:
         links |= {"result": f"{place}/result"} if job.state == "done" else {"retry": f"{place}/retry"}
     else:
         links |= {"stop": f"{place}/stop", "cancel": f"{place}/cancel"}
+        links |= {"resume": f"{place}/resume"} if job.state == "paused" else {"pause": f"{place}/pause"}
+    if job.state == "queued":
+        links |= {"move": f"{place}/move"}
     return {
         "id": job.id,
         "state": job.state,
@@ -26,15 +29,17 @@ def job_view(job: Job, position: int | None) -> dict[str, Any]:
         "progress": job.progress,
         "metrics": job.metrics,
         "error": job.error,
-        "ending": job.wanted if job.state == "running" else None,
+        "ending": None if job.is_over else job.wanted,
+        "starred": job.starred,
         "chunks": job.chunks,
-        "created_at": _time(job.created_s),
-        "started_at": _time(job.started_s),
-        "ended_at": _time(job.ended_s),
+        "created_at": time_of(job.created_s),
+        "started_at": time_of(job.started_s),
+        "ended_at": time_of(job.ended_s),
         "request": job.request.model_dump(mode="json"),
         "links": links,
     }
 
 
-def _time(seconds: float | None) -> str | None:
+def time_of(seconds: float | None) -> str | None:
+    """A moment as clients see it."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -57,7 +57,33 @@ def test_killed_worker_restarted_or_replaced_goes_on_to_the_same_bytes(
 
 
 def steps_of(jobs: DurableJobs, job) -> list[object]:
-    return [step for step in jobs.client.list_workflow_steps(f"{job.id}-0") if step["function_name"] == "chunk"]
+    """All chunks that any ticket finished; there is one job."""
+    steps = [
+        step for each in jobs.client.list_workflows() for step in jobs.client.list_workflow_steps(each.workflow_id)
+    ]
+    return [step for step in steps if step["function_name"] == "chunk"]
+
+
+def test_paused_job_ends_its_chunk_and_goes_on_to_the_same_bytes(jobs, work, request_of, tmp_path: Path) -> None:
+    """Others are begun meanwhile; paused before its first chunk and behind, with a worker killed in between."""
+    request = request_of()
+    job = jobs.submit(request, owner=OWNER)
+    first = work("one", before=SLOW)
+    until(jobs, job, lambda job: job.chunks >= 2)
+    jobs.pause(job.id, owner=OWNER)
+    paused = until(jobs, job, lambda job: job.state == "paused")
+    other = jobs.submit(request_of(engine="fast", settings={"image_size": 64}), owner=OWNER)
+    assert until(jobs, other, lambda job: job.is_over).state == "done"
+    assert jobs.get(job.id, owner=OWNER) == paused
+    first.kill()
+    first.wait()
+    jobs.resume(job.id, owner=OWNER)
+    work("two")
+    after = until(jobs, job, lambda job: job.chunks > paused.chunks)
+    assert after.progress["chunk"] >= paused.chunks
+    done = until(jobs, job, lambda job: job.is_over)
+    assert result_of(jobs, job) == undisturbed(jobs, request, tmp_path / "whole.png")
+    assert len(steps_of(jobs, job)) == done.chunks + 1  # and the other's
 
 
 def test_job_that_kills_its_worker_every_time_fails_and_the_queue_goes_on(jobs, work, request_of) -> None:

@@ -68,12 +68,10 @@ class Card:
 
     @property
     def small(self) -> str:
-        """The address of a small picture of it: the result, the picture so far, or the content."""
+        """The address of a small picture of it."""
         if self.job.state == "done":
             return f"/studio/pictures/jobs/{self.job.id}?px=400"
-        if self.job.progress and self.job.state == "running":
-            return f"/v1/jobs/{self.job.id}/preview?{self.job.changed}"
-        return f"/studio/pictures/assets/{self.job.request.content}?px=400"
+        return f"/studio/pictures/jobs/{self.job.id}/so-far?{self.job.changed}"
 
     @property
     def swatches(self) -> list[str]:
@@ -95,9 +93,20 @@ class Card:
 
     @property
     def left(self) -> str:
-        """How long it will still take, as far as it is known."""
+        """Where an open job stands, in a few words; for running ones ``live-jobs.js`` has the same."""
+        if self.job.state == "paused":
+            return "paused"
+        if self.job.state == "queued":
+            return "next" if not self.position else f"{self.position} before it"
+        if self.job.wanted:
+            return "pausing" if self.job.wanted == "pause" else "stopping"
         seconds = (self.job.progress or {}).get("eta_s")
-        return "" if seconds is None else in_words(seconds)
+        return "beginning" if seconds is None else in_words(seconds)
+
+    @property
+    def share_done(self) -> float:
+        """Of the work, 0 to 1."""
+        return float((self.job.progress or {}).get("fraction", 0))
 
 
 def in_words(seconds: float) -> str:

@@ -51,6 +51,16 @@ def of_job(job_id: str, service: Service, owner: Visitor, px: _Longer = 400) -> 
     return _small(service, folder.result(job.request.format), px, folder.path / "small")
 
 
+@router.get("/pictures/jobs/{job_id}/so-far")
+def so_far(job_id: str, service: Service, owner: Visitor) -> Response:
+    """What there is of a job: the picture so far, or its photo before the first."""
+    job = service.jobs.get(job_id, owner=owner)
+    preview = service.jobs.store.job(job.id).preview
+    if preview.is_file():
+        return FileResponse(preview, media_type="image/jpeg")
+    return _small(service, service.jobs.store.asset(job.request.content, owner=owner), 400)
+
+
 @router.get("/jobs/{job_id}/blend")
 def blend(job_id: str, service: Service, owner: Visitor, share: Annotated[float, Query(ge=0, le=1)]) -> Response:
     """A file of the result laid over its photo, with a recipe that says so: strength after the fact."""

@@ -91,6 +91,8 @@ def gallery(
     found = service.jobs.jobs(
         owner=owner,
         state=state or "done",
+        style=style or None,
+        starred=starred or None,
         limit=_A_PAGE,
         before=before or None,
     )
@@ -125,12 +127,17 @@ def _advanced(draft: Draft) -> dict[str, Any]:
 
 
 def _queue(service: Context, owner: str) -> dict[str, Any]:
-    open_jobs = [job for state in ("running", "queued") for job in service.jobs.jobs(owner=owner, state=state)]
-    return {"open_cards": sorted((Card.of(service, job) for job in open_jobs), key=_turn)}
-
-
-def _turn(card: Card) -> int:
-    return -1 if card.position is None else card.position
+    in_turn: dict[State, list[Card]] = {
+        state: [Card.of(service, job) for job in service.jobs.jobs(owner=owner, state=state)]
+        for state in ("running", "queued", "paused")
+    }
+    in_turn["queued"].sort(key=lambda card: card.position or 0)
+    return {
+        "open_cards": [card for cards in in_turn.values() for card in cards],
+        "waiting": len(in_turn["queued"]),
+        "is_paused": service.jobs.queue(owner=owner).paused_s is not None,
+        "may_pause": not service.config.needs_keys,
+    }
 
 
 def _recent(service: Context, owner: str) -> dict[str, Any]:
@@ -141,9 +148,9 @@ def _recent(service: Context, owner: str) -> dict[str, Any]:
 def _stage(service: Context, owner: str, job_id: str) -> dict[str, Any]:
     """The job that was asked for; else the last result, so that it stays while the next is painted."""
     job = _job(service, owner, job_id) if job_id else None
-    for state in (None, "done", "running", "queued"):
-        if job is None and state is not None:
-            job = next(iter(service.jobs.jobs(owner=owner, state=state, limit=1)), None)
+    states: tuple[State, ...] = ("done", "running", "queued", "paused")
+    for state in states:
+        job = job or next(iter(service.jobs.jobs(owner=owner, state=state, limit=1)), None)
     return {"card": None if job is None else Card.of(service, job), "picked": bool(job_id)}
 
 

@@ -3,7 +3,8 @@
 
 import { note } from "./notes.js";
 
-const OPEN = ["queued", "running"];
+const OPEN = ["queued", "running", "paused"];
+const ENDING = { keep: "stopping", discard: "stopping", pause: "pausing" };
 const AGAIN_MS = 2000;
 const PICTURE_MS = 700;
 const SETTLE_MS = 60;
@@ -58,7 +59,7 @@ class LiveJobs extends HTMLElement {
     for (const place of document.querySelectorAll(`#queue [data-job="${job.id}"], #stage[data-job="${job.id}"]`)) {
       const bar = place.querySelector("progress"), left = place.querySelector(".left");
       if (bar && progress) bar.value = progress.fraction;
-      if (left && job.state === "running") left.textContent = job.ending ? "stopping" : inWords(progress);
+      if (left && job.state === "running") left.textContent = ENDING[job.ending] || inWords(progress);
     }
     const now = performance.now();
     if (!progress || now - (this.pictured.get(job.id) || 0) < PICTURE_MS) return;
@@ -70,7 +71,7 @@ class LiveJobs extends HTMLElement {
         place.dataset.shown = String(Number(place.dataset.shown || 0) + 1);
       }
     };
-    picture.src = `/v1/jobs/${job.id}/preview?${number}`;
+    picture.src = `/studio/pictures/jobs/${job.id}/so-far?${number}`;
   }
 
   // Several events in a row ask once.
