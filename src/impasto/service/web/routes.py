@@ -109,11 +109,13 @@ def gallery(
 def compare(
     request: Request, service: Service, owner: Visitor, job: Annotated[tuple[str, ...], Query()] = ()
 ) -> Response:
-    """Several results side by side."""
+    """Several results side by side, each photo with what was painted of it."""
     cards = [Card.of(service, found) for one in job[:_MOST_COMPARED] if (found := _job(service, owner, one))]
-    cards = [card for card in cards if card.job.state == "done"]
-    contents = {card.job.request.content: card.before for card in cards}
-    return page(request, "compare.html", cards=cards, contents=list(contents.values()))
+    groups: dict[str, list[Card]] = {}
+    for card in cards:
+        if card.job.state == "done":
+            groups.setdefault(card.job.request.content, []).append(card)
+    return page(request, "compare.html", groups=list(groups.values()))
 
 
 def _styles() -> list[str]:
