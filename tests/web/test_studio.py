@@ -291,3 +291,41 @@ def test_nobody_is_shut_out(studio: Studio, result: str, path: str) -> None:
         )
         assert found == [], theme
     studio.page.ask("Emulation.setEmulatedMedia", features=[])
+
+
+def test_brushed_region_takes_its_own_style(studio: Studio) -> None:
+    studio.go(f"/?{typed(QUICK)}&style=mosaic")
+    studio.drop("drop-zone.photo", studio.folder / "photo.png")
+    studio.page.until("document.querySelector('mask-painter img').naturalWidth > 0")
+    studio.page.value("document.querySelector('#regions').open = true")
+    studio.page.value("document.querySelector('mask-painter').scrollIntoView({block: 'center'})")
+    studio.page.value("document.querySelector('mask-painter .with').value = 'woodcut_waves'")
+    box = studio.page.value(
+        "(b => [b.left, b.top, b.width, b.height])(document.querySelector('mask-painter canvas').getBoundingClientRect())"
+    )
+    for kind, x in (("mousePressed", 0.1), ("mouseMoved", 0.5), ("mouseReleased", 0.5)):
+        spot = {"x": box[0] + box[2] * x, "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1, "buttons": 1}
+        studio.page.ask("Input.dispatchMouseEvent", type=kind, **spot)
+    studio.click("#paint")
+    studio.page.until("document.querySelector('#notes').textContent.includes('keep or clear')")
+    studio.click("mask-painter .keep")
+    studio.wait_for("input[name=region]")
+    assert "region=" in studio.page.value("location.href")
+    shown = studio.page.value("document.querySelector('#stage').dataset.job")
+    studio.click("#paint")
+    studio.page.until(f"(s => s.state === 'done' && s.job !== '{shown}')(document.querySelector('#stage').dataset)")
+    with studio.client as client:
+        job = client.get("/v1/jobs").json()["jobs"][0]
+        (region,) = job["request"]["regions"]
+        assert (region["style"], job["request"]["styles"]) == ("woodcut_waves", ["mosaic"])
+        (studio.folder / "made.png").write_bytes(client.get(f"/v1/jobs/{job['id']}/result").content)
+        mask = np.asarray(Image.open(io.BytesIO(studio_asset(studio.served, region["mask"]))).convert("L"), float) / 255
+    assert read_recipe(studio.folder / "made.png").regions[0].mask.sha256 == region["mask"]
+    assert 0.05 < mask.mean() < 0.5
+    assert mask[mask.shape[0] // 2, mask.shape[1] // 3] == 1
+    assert mask[:, -1].max() == 0
+
+
+def studio_asset(served: Served, name: str) -> bytes:
+    (path,) = served.home.glob(f"assets/*/{name[:2]}/{name}")
+    return path.read_bytes()

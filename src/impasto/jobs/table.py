@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import sqlalchemy as sa
 
 from impasto.jobs.database import COUNTERS, JOBS, WORKERS
-from impasto.jobs.job import Job, JobRequest
+from impasto.jobs.job import Job, JobRequest, RegionRequest
 from impasto.jobs.refusals import UnknownJobError
 
 if TYPE_CHECKING:
@@ -265,4 +265,5 @@ def _job(row: sa.Row[Any]) -> Job:
 def _tuples(request: dict[str, Any] | str) -> dict[str, Any]:
     """A request as it was checked, from what JSON made of it."""
     found = json.loads(request) if isinstance(request, str) else request
-    return {**found, "styles": tuple(found["styles"])}
+    regions = tuple(RegionRequest.model_construct(**region) for region in found.get("regions", ()))
+    return {**found, "styles": tuple(found["styles"]), "regions": regions}

@@ -36,8 +36,12 @@ class Card:
     @property
     def style(self) -> str:
         """The style in words."""
-        names = [_named(style) for style in self.job.request.styles]
-        return ", ".join(dict.fromkeys(names)) or "styles by region"
+        return ", ".join(dict.fromkeys(_named(style) for style in self._styles))
+
+    @property
+    def _styles(self) -> list[str]:
+        request = self.job.request
+        return [*request.styles, *(region.style for region in request.regions)]
 
     @property
     def strength(self) -> float:
@@ -76,7 +80,7 @@ class Card:
     @property
     def swatches(self) -> list[str]:
         """Addresses of its styles."""
-        kinds = {style: "assets" if ASSET.fullmatch(style) else "styles" for style in self.job.request.styles}
+        kinds = {style: "assets" if ASSET.fullmatch(style) else "styles" for style in self._styles}
         return [f"/studio/pictures/{kind}/{style}?px=160" for style, kind in kinds.items()]
 
     @property

@@ -62,6 +62,7 @@ class Draft:
         return cls(
             content=request.content,
             styles=tuple(request.styles),
+            regions=tuple(f"{region.mask}:{region.style}" for region in request.regions),
             strength=_typed(settings.pop("strength", 1)),
             quality=quality,
             format=request.format,
@@ -111,6 +112,11 @@ class Draft:
         return tuple(style for style in self.styles if ASSET.fullmatch(style))
 
     @property
+    def masks(self) -> list[tuple[str, str]]:
+        """Regions as mask and style."""
+        return [(mask, style) for mask, _, style in (region.partition(":") for region in self.regions)]
+
+    @property
     def address(self) -> str:
         """The page with this draft."""
         return f"/?{urlencode([pair for pair in self._pairs() if pair[1]])}"
@@ -126,6 +132,7 @@ class Draft:
         return JobRequest.of(
             content=self.content,
             styles=self.styles,
+            regions=[{"mask": mask, "style": style} for mask, style in self.masks],
             quality=self.quality,
             format=self.format,
             settings={name: _meant(value, schema.get(name, {})) for name, value in typed.items()},

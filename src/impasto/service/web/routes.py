@@ -178,6 +178,9 @@ def _kept(service: Context, owner: str, draft: Draft) -> Draft:
         content=draft.content if here(draft.content) else "",
         dropped=draft.dropped if here(draft.dropped) else "",
         styles=tuple(style for style in draft.styles if style in known or here(style)),
+        regions=tuple(
+            f"{mask}:{style}" for mask, style in draft.masks if here(mask) and (style in known or here(style))
+        ),
     )
 
 

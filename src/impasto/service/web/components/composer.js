@@ -43,6 +43,7 @@ class PaintComposer extends HTMLElement {
     picture.hidden = false;
     zone.toggleAttribute("data-filled", true);
     zone.querySelector(".missing")?.remove();
+    this.querySelector("mask-painter").show(picture.src);
   }
 
   // The first of one's own styles takes the place of what was chosen; more are mixed.
@@ -56,12 +57,15 @@ class PaintComposer extends HTMLElement {
     added.querySelector("input").value = id;
     added.querySelector("img").src = `/studio/pictures/assets/${id}?px=160`;
     this.querySelector(".swatches").prepend(added);
+    this.querySelector("mask-painter .with").prepend(new Option("your picture", id));
   }
 
   check(event) {
     const { content } = this.form.elements;
-    const lacks = !content.value ? "drop a photo first" : !this.querySelector("input[name=style]:checked")
-      ? "choose a style first" : "";
+    const hasStyle = this.querySelector("input[name=style]:checked, input[name=region]");
+    const lacks = !content.value ? "drop a photo first"
+      : this.querySelector("mask-painter").isPainted ? "keep or clear the region that you brushed"
+        : hasStyle ? "" : "choose a style first";
     if (!lacks) return;
     event.preventDefault();
     event.stopImmediatePropagation();
