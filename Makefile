@@ -40,7 +40,7 @@ test: install
 browser: install
 	missing=$$(for tool in chromium npm; do command -v $$tool >/dev/null || echo $$tool; done); [ -z "$$missing" ] \
 	  || { apt-get update -qq && apt-get install -qq --no-install-recommends $$missing; }
-	$(BIN)/python -c 'from impasto.cli.ort_web import download_runtime; download_runtime()'
+	$(BIN)/python -c 'from impasto.browser.ort_web import download_runtime; download_runtime()'
 	npm ci --prefix tests/web --silent
 
 static: install

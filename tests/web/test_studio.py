@@ -329,3 +329,18 @@ def test_brushed_region_takes_its_own_style(studio: Studio) -> None:
 def studio_asset(served: Served, name: str) -> bytes:
     (path,) = served.home.glob(f"assets/*/{name[:2]}/{name}")
     return path.read_bytes()
+
+
+def test_webcam_is_painted_on_the_page(studio: Studio, runtime: Path) -> None:
+    pytest.importorskip("onnx", reason="needs the extra onnx")
+    studio.go("/live")
+    studio.page.until("document.body.dataset.ready")
+    assert studio.page.value("crossOriginIsolated") is True
+    studio.slide("#size", 128)
+    studio.click("[data-style=mosaic]")
+    studio.page.until("!document.querySelector('#style').hidden && document.querySelector('#style-file').value === ''")
+    studio.click("#camera")
+    studio.page.until("Number(document.body.dataset.frames) >= 3")
+    assert "frames per second" in studio.text("#rate")
+    studio.click("#camera")
+    studio.page.problems[:] = [line for line in studio.page.problems if line != "No available adapters."]  # of a GPU

@@ -10,7 +10,7 @@ from impasto.service import compatible, events, health, native, queue
 from impasto.service.context import Context
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
-from impasto.service.web import entry, pictures, routes
+from impasto.service.web import entry, live, pictures, routes
 from impasto.service.web.pages import Static
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts)
     answer_with_problems(app)
-    for part in (native, queue, events, compatible, health, entry, pictures, routes):
+    for part in (native, queue, events, compatible, health, entry, pictures, routes, live):
         app.include_router(part.router)
     app.mount("/studio/static", Static(), name="static")
     return app
