@@ -65,6 +65,12 @@ class Studio:
     def click(self, selector: str) -> None:
         self.page.value(f"document.querySelector({json.dumps(selector)}).click()")
 
+    def box(self, selector: str) -> list[float]:
+        """Left, top, width and height."""
+        return self.page.value(
+            f"(b => [b.left, b.top, b.width, b.height])(document.querySelector('{selector}').getBoundingClientRect())"
+        )
+
     def text(self, selector: str) -> str:
         return self.page.value(f"document.querySelector({json.dumps(selector)}).textContent.trim()")
 
@@ -104,7 +110,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, chromium: Chromium) -> Ite
 
 @pytest.fixture
 def studio(chromium: Chromium, service: Served, photo: bytes, painting: bytes, tmp_path: Path) -> Iterator[Studio]:
-    """Whatever a test does: the page asks nobody else for anything, and the browser finds nothing against its policy."""
+    """Whatever a test does: the page asks nobody else for anything, and nothing is against its policy."""
     (tmp_path / "photo.png").write_bytes(photo)
     (tmp_path / "painting.png").write_bytes(painting)
     chromium.requests.clear()
@@ -197,7 +203,7 @@ def test_slider_is_moved_by_keys_and_by_the_pointer(studio: Studio, result: str)
     studio.key("ArrowLeft")
     assert studio.page.value(clip) == "inset(0px 0px 0px 99%)"
     assert studio.page.value("document.querySelector('.divider').ariaValueText") == "99 % photo, 1 % painted"
-    box = studio.page.value("(b => [b.left, b.top, b.width, b.height])(document.querySelector('before-after').getBoundingClientRect())")
+    box = studio.box("before-after")
     spot = {"x": box[0] + box[2] / 4, "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1}
     studio.page.ask("Input.dispatchMouseEvent", type="mousePressed", **spot)
     studio.page.ask("Input.dispatchMouseEvent", type="mouseReleased", **spot)
@@ -300,9 +306,7 @@ def test_brushed_region_takes_its_own_style(studio: Studio) -> None:
     studio.page.value("document.querySelector('#regions').open = true")
     studio.page.value("document.querySelector('mask-painter').scrollIntoView({block: 'center'})")
     studio.page.value("document.querySelector('mask-painter .with').value = 'woodcut_waves'")
-    box = studio.page.value(
-        "(b => [b.left, b.top, b.width, b.height])(document.querySelector('mask-painter canvas').getBoundingClientRect())"
-    )
+    box = studio.box("mask-painter canvas")
     for kind, x in (("mousePressed", 0.1), ("mouseMoved", 0.5), ("mouseReleased", 0.5)):
         spot = {"x": box[0] + box[2] * x, "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1, "buttons": 1}
         studio.page.ask("Input.dispatchMouseEvent", type=kind, **spot)

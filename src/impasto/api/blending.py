@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def blend(content: ImageLike, painted: str | os.PathLike[str], *, share: float) -> Stylization:
     """A finished picture over its content: ``content + share · (painted - content)`` in sRGB, rounded as files are.
 
-    It differs from painting with a smaller ``strength``, which paints less instead of covering less. The recipe says so,
-    and :func:`impasto.api.rerun` blends again.
+    It differs from painting with a smaller ``strength``, which paints less instead of covering less. The recipe says
+    so, and :func:`impasto.api.rerun` blends again.
 
     Args:
         content: the picture it was painted from; taken at the painted picture's size.

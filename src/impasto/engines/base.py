@@ -91,7 +91,6 @@ class Stylization:
             bit_depth=self.picture.bit_depth,
         )
 
-
     def encoded(self, format: str, *, quality: int = 95) -> bytes:  # noqa: A002
         """The bytes of the file that :meth:`save` would write, for one that is sent and not kept.
 

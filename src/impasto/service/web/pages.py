@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.templating import Jinja2Templates
 from starlette.staticfiles import StaticFiles
 
-from impasto.service.config import ServiceConfig
-
 if TYPE_CHECKING:
     from fastapi import Request
     from fastapi.responses import Response
     from starlette.types import Scope
+
+    from impasto.service.config import ServiceConfig
 
 _HERE: Final = Path(str(files("impasto.service.web")))
 #: What browsers fetch: these folders and files.

@@ -166,6 +166,7 @@ def _job(service: Context, owner: str, job_id: str) -> Job | None:
 
 def _kept(service: Context, owner: str, draft: Draft) -> Draft:
     """The draft without what is not here any more, or never was."""
+
     def here(asset: str) -> bool:
         try:
             return service.jobs.store.asset(asset, owner=owner).is_file()
