@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from impasto.jobs.campaign import CampaignRequest
 from impasto.jobs.job import Job, JobRequest, QueueState
 from impasto.jobs.refusals import (
     IdempotencyError,
@@ -49,9 +50,10 @@ class FakeJobs:
                 raise IdempotencyError("used for another request")
             return self._jobs[known]
         if replace:
-            self.cancel_all(owner=owner)
+            self.cancel_all(owner=owner, states=("queued",))
         self._admit()
-        job = Job(secrets.token_hex(16), owner, "queued", request, time.time(), next(self._count))
+        kind = "campaign" if isinstance(request, CampaignRequest) else "picture"
+        job = Job(secrets.token_hex(16), owner, "queued", request, time.time(), next(self._count), kind=kind)
         self._jobs[job.id] = job
         self._order.append(job.id)
         self._line.append(job.id)
@@ -59,11 +61,33 @@ class FakeJobs:
             self._keys[owner, idempotency_key] = job.id
         return job
 
-    def get(self, job_id: str, *, owner: str) -> Job:
+    def submit_campaign(
+        self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None
+    ) -> Job[CampaignRequest]:
+        return self.submit(request, owner=owner, idempotency_key=idempotency_key)
+
+    def get(self, job_id: str, *, owner: str, kind: str = "picture") -> Job:
+        job = self._any(job_id, owner)
+        if job.kind != kind:
+            raise UnknownJobError("there is no such job")
+        return job
+
+    def campaign(self, job_id: str, *, owner: str) -> Job[CampaignRequest]:
+        return self.get(job_id, owner=owner, kind="campaign")
+
+    def campaigns(self, *, owner: str, limit: int = 50, before: str | None = None) -> list[Job[CampaignRequest]]:
+        return self._page(owner, "campaign", before)[:limit]
+
+    def _any(self, job_id: str, owner: str) -> Job:
         job = self._jobs.get(job_id)
         if job is None or job.owner != owner:
             raise UnknownJobError("there is no such job")
         return job
+
+    def _page(self, owner: str, kind: str, before: str | None) -> list[Job]:
+        names = self._order if before is None else self._order[: self._order.index(self._any(before, owner).id)]
+        mine = [self._jobs[name] for name in reversed(names)]
+        return [job for job in mine if job.owner == owner and job.kind == kind]
 
     def jobs(
         self,
@@ -75,16 +99,14 @@ class FakeJobs:
         limit: int = 50,
         before: str | None = None,
     ) -> list[Job]:
-        names = self._order if before is None else self._order[: self._order.index(self.get(before, owner=owner).id)]
-        mine = [self._jobs[name] for name in reversed(names) if self._jobs[name].owner == owner]
         return [
             job
-            for job in mine
+            for job in self._page(owner, "picture", before)
             if state in (None, job.state) and starred in (None, job.starred) and style in (None, *job.request.styles)
         ][:limit]
 
     def changed_since(self, changed: int, *, owner: str, limit: int = 100) -> list[Job]:
-        mine = [job for job in self._jobs.values() if job.owner == owner and job.changed > changed]
+        mine = [job for job in self._page(owner, "picture", None) if job.changed > changed]
         return sorted(mine, key=lambda job: job.changed)[:limit]
 
     def position(self, job: Job) -> int | None:
@@ -94,7 +116,7 @@ class FakeJobs:
         return sum(self._jobs[name].state == "queued" for name in before)
 
     def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job:
-        job = self.get(job_id, owner=owner)
+        job = self._any(job_id, owner)
         if job.is_over or (keep and job.wanted == "discard"):
             return job
         if job.state != "running" and not (keep and job.chunks):
@@ -102,8 +124,8 @@ class FakeJobs:
         state = "queued" if job.state == "paused" else job.state
         return self.change(job, state=state, wanted="keep" if keep else "discard")
 
-    def cancel_all(self, *, owner: str, states: Collection[State] = ("queued",)) -> list[Job]:
-        mine = [job for job in self._jobs.values() if job.owner == owner and job.state in states and not job.is_over]
+    def cancel_all(self, *, owner: str, states: Collection[State]) -> list[Job]:
+        mine = [job for job in self._page(owner, "picture", None)[::-1] if job.state in states and not job.is_over]
         return [self.cancel(job.id, owner=owner, keep=False) for job in mine]
 
     def pause(self, job_id: str, *, owner: str) -> Job:
@@ -123,20 +145,20 @@ class FakeJobs:
         mine = [self._line[at] for at in places]
         for name in (job_id, to):
             if name not in (*mine, "front", "back"):
-                self.get(name, owner=owner)
+                self._any(name, owner)
                 raise JobStateError("only jobs that wait can be moved")
         if to != job_id:
             mine.remove(job_id)
             mine.insert({"front": 0, "back": len(mine)}[to] if to in ("front", "back") else mine.index(to), job_id)
         for at, name in zip(places, mine, strict=True):
             self._line[at] = name
-        return self.get(job_id, owner=owner)
+        return self._any(job_id, owner)
 
     def star(self, job_id: str, *, owner: str, starred: bool) -> Job:
-        return self.change(self.get(job_id, owner=owner), starred=starred)
+        return self.change(self._any(job_id, owner), starred=starred)
 
     def delete(self, job_id: str, *, owner: str) -> None:
-        if not self.get(job_id, owner=owner).is_over:
+        if not self._any(job_id, owner).is_over:
             raise JobStateError("only a job that has ended can be deleted")
         del self._jobs[job_id]
         self._order.remove(job_id)
@@ -151,15 +173,16 @@ class FakeJobs:
 
     def queue(self, *, owner: str) -> QueueState:
         states = ("queued", "running", "paused")
-        mine = {state: len(self.jobs(owner=owner, state=state)) for state in states}
+        all_mine = [job.state for job in self._jobs.values() if job.owner == owner]
+        mine = {state: all_mine.count(state) for state in states}
         return QueueState(self._paused_s, sum(map(self._waits, self._line)), mine)
 
     def pause_queue(self, *, paused: bool) -> None:
         self._paused_s = (self._paused_s or time.time()) if paused else None
 
     def retry(self, job_id: str, *, owner: str) -> Job:
-        job = self.get(job_id, owner=owner)
-        if job.state not in ("failed", "cancelled"):
+        job = self._any(job_id, owner)
+        if job.state not in ("failed", "cancelled") and not (job.kind == "campaign" and job.is_over):
             raise JobStateError("only a failed or cancelled job can be tried again")
         self._require(job.request, owner)
         self._admit()
@@ -189,11 +212,13 @@ class FakeJobs:
         return self._jobs[job_id].state == "queued"
 
     def _open(self, job_id: str, owner: str) -> Job:
-        if (job := self.get(job_id, owner=owner)).is_over:
+        if (job := self._any(job_id, owner)).is_over:
             raise JobStateError("it has ended")
         return job
 
-    def _require(self, request: JobRequest, owner: str) -> None:
+    def _require(self, request: JobRequest | CampaignRequest, owner: str) -> None:
+        if isinstance(request, CampaignRequest):
+            request.rules()
         if missing := set(request.assets) - self._assets.get(owner, set()):
             raise UnknownAssetError(f"there is no asset {missing}")
 

@@ -14,6 +14,7 @@ from tests.databases import database_of, postgres
 from impasto.errors import SettingsError
 from impasto.jobs import order, table
 from impasto.jobs.admission import Limits
+from impasto.jobs.campaign import CampaignRequest
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import Job, JobRequest
 from impasto.jobs.refusals import (
@@ -285,7 +286,7 @@ def test_cancel_all_ends_those_of_the_states_that_are_named(case: Case) -> None:
     engine, runs, aside, waits = case.engine, case.submit(), case.submit(), case.submit()
     case.claim()
     engine.pause(aside.id, owner=A)
-    assert [job.id for job in engine.cancel_all(owner=A)] == [waits.id]
+    assert [job.id for job in engine.cancel_all(owner=A, states=("queued",))] == [waits.id]
     assert {engine.get(job.id, owner=A).state for job in (runs, aside)} == {"running", "paused"}
     found = engine.cancel_all(owner=A, states=("queued", "paused", "running"))
     assert {(job.id, job.state, job.wanted) for job in found} == {
@@ -328,6 +329,37 @@ def test_asset_is_deleted_once_no_job_needs_it(case: Case) -> None:
             call()
     with pytest.raises(JobStateError):
         engine.delete_asset(case.asset, owner=B)
+
+
+def test_campaign_is_a_job_that_stands_apart_from_pictures(case: Case) -> None:
+    engine, picture = case.engine, case.submit()
+    asked = CampaignRequest(styles=("mosaic",), inputs=(case.asset,))
+    campaign = engine.submit_campaign(asked, owner=A, idempotency_key="k")
+    assert engine.submit_campaign(asked, owner=A, idempotency_key="k").id == campaign.id
+    assert engine.campaign(campaign.id, owner=A) == campaign
+    assert (campaign.kind, campaign.request, engine.position(campaign)) == ("campaign", asked, 1)
+    assert engine.campaigns(owner=A) == [campaign]
+    assert (
+        [job.id for job in engine.jobs(owner=A)] == [job.id for job in engine.changed_since(0, owner=A)] == [picture.id]
+    )
+    for call in (
+        lambda: engine.get(campaign.id, owner=A),
+        lambda: engine.campaign(picture.id, owner=A),
+        lambda: engine.campaign(campaign.id, owner=B),
+    ):
+        with pytest.raises(UnknownJobError):
+            call()
+    engine.move(campaign.id, owner=A, to="front")
+    assert case.claim() == campaign.id
+    assert engine.cancel(campaign.id, owner=A, keep=True).wanted == "keep"
+    case.end(campaign, "done")
+    again = engine.retry(campaign.id, owner=A)
+    assert (again.state, again.runs, again.wanted) == ("queued", 1, None)
+    assert [job.id for job in engine.cancel_all(owner=A, states=("queued",))] == [picture.id]  # of pictures alone
+    with pytest.raises(JobStateError):
+        engine.delete_asset(case.asset, owner=A)
+    with pytest.raises(SettingsError):
+        engine.submit_campaign(asked.model_copy(update={"styles": (), "pack": "engine = 1"}), owner=A)
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])

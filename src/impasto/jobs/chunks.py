@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     #: Says how far the job is; gives what it was asked for, if it was.
     Report = Callable[[dict[str, Any]], Wish | None]
 
+T = TypeVar("T")
+
 logger = logging.getLogger("impasto")
 
 #: Engines that go on from a checkpoint.
@@ -55,6 +57,7 @@ class Chunk:
         store: where its files lie.
         report: called a few times a second.
         is_leaving: whether the worker shall end; the chunk then ends early, with a checkpoint.
+        alive: called whenever it gets on.
         one_step: whether it shall end after its first step.
     """
 
@@ -64,11 +67,12 @@ class Chunk:
         store: Store,
         report: Report,
         is_leaving: Callable[[], bool] = lambda: False,
+        alive: Callable[[], None] = lambda: None,
         *,
         one_step: bool = False,
     ) -> None:
         self._job, self._store, self._report = job, store, report
-        self._is_leaving, self._one_step = is_leaving, one_step
+        self._is_leaving, self._alive, self._one_step = is_leaving, alive, one_step
         self._folder: JobFolder = store.job(job.id)
         self._token = CancelToken()
         self._ends = job.request.engine_name in _RESUMABLE
@@ -86,16 +90,7 @@ class Chunk:
             Cancelled: the job was asked to end and drop its picture.
             ImpastoError: the job cannot be done.
         """
-        self._folder.make()
-        # A worker that was taken for dead may still be at work on it: it ends its chunk first.
-        lock = FileLock(self._folder.path / "lock")
-        while True:
-            try:
-                with lock.acquire(timeout=1):
-                    return self._run()
-            except Timeout:
-                if self._is_leaving():
-                    return None
+        return alone_with(self._folder, self._is_leaving, self._alive, self._run)
 
     def _run(self) -> dict[str, Any] | None:
         if (facts := self._folder.facts()) is not None:
@@ -133,6 +128,7 @@ class Chunk:
         self._first_step = self._first_step or now
         if now - self._reported >= _REPORT_S:
             self._reported = now
+            self._alive()
             self._wanted = self._report(_described(progress))
             if self._wanted == "discard":
                 self._token.cancel()
@@ -171,6 +167,29 @@ class Chunk:
         }
         self._folder.finish(facts)
         return facts
+
+
+def alone_with(
+    folder: JobFolder, is_leaving: Callable[[], bool], alive: Callable[[], None], run: Callable[[], T]
+) -> T | None:
+    """Call a function while no other process is at work on the job; None if the worker shall end before that.
+
+    A worker that was taken for dead may still be at work on it: it ends its chunk first.
+    """
+    folder.make()
+    lock = FileLock(folder.path / "lock")
+    while True:
+        try:
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            alive()
+            if is_leaving():
+                return None
+    try:
+        return run()
+    finally:
+        lock.release()
 
 
 def _described(progress: Progress) -> dict[str, Any]:

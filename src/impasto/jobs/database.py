@@ -23,6 +23,7 @@ JOBS: Final = sa.Table(
     sa.Column("ticket", sa.String(64)),  # of the queue, that a running job is done by
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, default="picture"),
     sa.Column("request", sa.JSON, nullable=False),
     sa.Column("idempotency_key", sa.String(64)),
     sa.Column("created_s", sa.Float, nullable=False),
@@ -127,11 +128,14 @@ def _make_tables(engine: sa.Engine) -> None:
         _META.create_all(engine)
     except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
         _META.create_all(engine)
-    rows = [(COUNTERS, {"name": "number", "value": 0}), (COUNTERS, {"name": "changed", "value": 0})]
-    for table, row in (*rows, (QUEUE, {"name": "jobs"})):
+    for row in (
+        sa.insert(COUNTERS).values(name="number", value=0),
+        sa.insert(COUNTERS).values(name="changed", value=0),
+        sa.insert(QUEUE).values(name="jobs"),
+    ):
         try:
             with engine.begin() as connection:
-                connection.execute(sa.insert(table).values(**row))
+                connection.execute(row)
         except sa.exc.IntegrityError:
             pass
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from dbos import EnqueueOptions
 
+    from impasto.jobs.campaign import CampaignRequest
     from impasto.jobs.job import Job, JobRequest, State
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ CONTRACT: Final = "jobs-v2"
 APPLICATION: Final = "impasto"
 QUEUE: Final = "impasto-jobs"
 WORKFLOW: Final = "impasto.job"
+_WAITING: Final[tuple[State, ...]] = ("queued",)
 
 
 class DurableJobs:
@@ -66,6 +68,18 @@ class DurableJobs:
         self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, replace: bool = False
     ) -> Job:
         """See :meth:`JobEngine.submit`."""
+        return self._submit(request, owner, idempotency_key, replace=replace)
+
+    def submit_campaign(
+        self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None
+    ) -> Job[CampaignRequest]:
+        """See :meth:`JobEngine.submit_campaign`."""
+        request.rules()
+        return self._submit(request, owner, idempotency_key, replace=False)
+
+    def _submit(
+        self, request: JobRequest | CampaignRequest, owner: str, idempotency_key: str | None, *, replace: bool
+    ) -> Job[Any]:
         self._require_assets(request, owner)
         for name in request.library_styles:
             from impasto import api  # PyTorch comes with it, and most jobs bring their styles along
@@ -75,7 +89,7 @@ class DurableJobs:
             with self._writing() as connection:
                 if idempotency_key is not None and (known := table.by_key(connection, owner, idempotency_key)):
                     return _same(known, request)
-                replaced = self._cancelled(connection, owner, ("queued",)) if replace else []
+                replaced = self._cancelled(connection, owner, _WAITING) if replace else []
                 admit(self.limits, self.store, order.waiting(connection))
                 job = table.insert(connection, secrets.token_hex(16), request, owner, idempotency_key)
                 self._require_assets(request, owner)  # one may have been deleted, which waits for us from here on
@@ -92,7 +106,15 @@ class DurableJobs:
 
     def get(self, job_id: str, *, owner: str) -> Job:
         """See :meth:`JobEngine.get`."""
-        return self._read(lambda connection: table.read(connection, job_id, owner))
+        return self._read(lambda connection: table.read(connection, job_id, owner, "picture"))
+
+    def campaign(self, job_id: str, *, owner: str) -> Job[CampaignRequest]:
+        """See :meth:`JobEngine.campaign`."""
+        return self._read(lambda connection: table.read(connection, job_id, owner, "campaign"))
+
+    def campaigns(self, *, owner: str, limit: int = 50, before: str | None = None) -> list[Job[CampaignRequest]]:
+        """See :meth:`JobEngine.campaigns`."""
+        return self._read(lambda connection: table.page(connection, owner, kind="campaign", limit=limit, before=before))
 
     def jobs(
         self,
@@ -105,18 +127,21 @@ class DurableJobs:
         before: str | None = None,
     ) -> list[Job]:
         """See :meth:`JobEngine.jobs`."""
-        only = {"state": state, "starred": starred, "style": style}
-        return self._read(lambda connection: table.page(connection, owner, limit=limit, before=before, **only))
+        return self._read(
+            lambda connection: table.page(
+                connection, owner, state=state, starred=starred, style=style, limit=limit, before=before
+            )
+        )
 
     def changed_since(self, changed: int, *, owner: str, limit: int = 100) -> list[Job]:
         """See :meth:`JobEngine.changed_since`."""
         return self._read(lambda connection: table.changed_since(connection, changed, owner, limit))
 
-    def position(self, job: Job) -> int | None:
+    def position(self, job: Job[Any]) -> int | None:
         """See :meth:`JobEngine.position`."""
         return self._read(lambda connection: order.ahead(connection, job.id)) if job.state == "queued" else None
 
-    def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job:
+    def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job[Any]:
         """See :meth:`JobEngine.cancel`."""
         with self._writing() as connection:
             job = table.read(connection, job_id, owner)
@@ -131,21 +156,21 @@ class DurableJobs:
             self._discard([job])
         return job
 
-    def cancel_all(self, *, owner: str, states: Collection[State] = ("queued",)) -> list[Job]:
+    def cancel_all(self, *, owner: str, states: Collection[State]) -> list[Job]:
         """See :meth:`JobEngine.cancel_all`."""
         with self._writing() as connection:
             found = self._cancelled(connection, owner, states)
         self._discard([job for job in found if job.is_over])
         return found
 
-    def pause(self, job_id: str, *, owner: str) -> Job:
+    def pause(self, job_id: str, *, owner: str) -> Job[Any]:
         """See :meth:`JobEngine.pause`."""
         with self._writing() as connection:
             _not_over(table.read(connection, job_id, owner), "paused")
             order.pause(connection, job_id)
             return table.read(connection, job_id)
 
-    def resume(self, job_id: str, *, owner: str) -> Job:
+    def resume(self, job_id: str, *, owner: str) -> Job[Any]:
         """See :meth:`JobEngine.resume`."""
         with self._writing() as connection:
             _not_over(table.read(connection, job_id, owner), "resumed")
@@ -153,7 +178,7 @@ class DurableJobs:
                 self._enqueue(connection, table.read(connection, job_id))
             return table.read(connection, job_id)
 
-    def move(self, job_id: str, *, owner: str, to: str) -> Job:
+    def move(self, job_id: str, *, owner: str, to: str) -> Job[Any]:
         """See :meth:`JobEngine.move`."""
         with self._writing() as connection:
             table.next_number(connection, "changed")  # from here on, nobody else changes the line
@@ -169,7 +194,7 @@ class DurableJobs:
             order.arrange(connection, line, ids)
             return table.read(connection, job_id)
 
-    def star(self, job_id: str, *, owner: str, starred: bool) -> Job:
+    def star(self, job_id: str, *, owner: str, starred: bool) -> Job[Any]:
         """See :meth:`JobEngine.star`."""
         with self._writing() as connection:
             table.read(connection, job_id, owner)
@@ -219,22 +244,23 @@ class DurableJobs:
         for job_id, _ in order.line(connection):
             self._enqueue(connection, table.read(connection, job_id))
 
-    def ended(self, *, before_s: float, states: Collection[State], limit: int = 1000) -> list[Job]:
+    def ended(self, *, before_s: float, states: Collection[State], limit: int = 1000) -> list[Job[Any]]:
         """Jobs of all owners that a clean-up may take: ended before then (seconds since 1970), and not starred.
 
         Oldest first. :meth:`delete` removes one.
         """
         return self._read(lambda connection: table.ended(connection, before_s, states, limit))
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def retry(self, job_id: str, *, owner: str) -> Job[Any]:
         """See :meth:`JobEngine.retry`."""
         with self._writing() as connection:
             job = table.read(connection, job_id, owner)
-            if job.state not in ("failed", "cancelled"):
-                raise JobStateError(f"only a failed or cancelled job can be tried again, and this one is {job.state}")
+            again = ("failed", "cancelled", "done") if job.kind == "campaign" else ("failed", "cancelled")
+            if job.state not in again:
+                raise JobStateError(f"only a {' or '.join(again)} {job.kind} can be run again; this one is {job.state}")
             self._require_assets(job.request, owner)
             admit(self.limits, self.store, order.waiting(connection))
-            self.store.job(job_id).discard()  # whatever made it fail may lie in its checkpoint
+            self._discard([job])  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)
             job = table.read(connection, job_id, owner)
             self._enqueue(connection, job)
@@ -253,11 +279,11 @@ class DurableJobs:
         self.client.destroy()
         self.engine.dispose()
 
-    def _require_assets(self, request: JobRequest, owner: str) -> None:
+    def _require_assets(self, request: JobRequest | CampaignRequest, owner: str) -> None:
         for asset in request.assets:
             self.store.asset(asset, owner=owner)
 
-    def _enqueue(self, connection: sa.Connection, job: Job) -> None:
+    def _enqueue(self, connection: sa.Connection, job: Job[Any]) -> None:
         """Give out one ticket more; its name says for whose sake, and is never given twice."""
         ticket: EnqueueOptions = {
             "workflow_name": WORKFLOW,
@@ -268,15 +294,18 @@ class DurableJobs:
         self.client.enqueue_in_transaction(connection, ticket)
 
     def _cancelled(self, connection: sa.Connection, owner: str, states: Collection[State]) -> list[Job]:
-        found = [job.id for job in table.open_jobs(connection, owner) if job.state in states]
+        mine = table.open_jobs(connection, owner)
+        found = [job.id for job in mine if job.state in states and job.kind == "picture"]
         for job_id in found:
             if not table.cancel_waiting(connection, job_id):
                 table.ask(connection, job_id, "discard")
         return [table.read(connection, job_id) for job_id in found]
 
-    def _discard(self, jobs: list[Job]) -> None:
+    def _discard(self, jobs: list[Job[Any]]) -> None:
+        """Drop the files of jobs; those of a campaign stay until it is deleted."""
         for job in jobs:
-            self.store.job(job.id).discard()
+            if job.kind == "picture":
+                self.store.job(job.id).discard()
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -293,7 +322,7 @@ class DurableJobs:
             return query(connection)
 
 
-def _not_over(job: Job, verb: str) -> None:
+def _not_over(job: Job[Any], verb: str) -> None:
     """Refuse what makes no sense for a job that has ended.
 
     Raises:
@@ -303,7 +332,7 @@ def _not_over(job: Job, verb: str) -> None:
         raise JobStateError(f"the job is {job.state}, and only one that has not ended can be {verb}")
 
 
-def _same(known: Job, request: JobRequest) -> Job:
+def _same(known: Job[Any], request: JobRequest | CampaignRequest) -> Job[Any]:
     """A job that was asked for again by its key.
 
     Raises:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from impasto.jobs.campaign import CampaignRequest
     from impasto.jobs.job import Job, JobRequest, QueueState, State
 
 
@@ -25,7 +26,7 @@ class JobEngine(Protocol):
             request: what to do.
             owner: whose job it is.
             idempotency_key: the same key again gives the job that it gave before.
-            replace: cancel the owner's waiting jobs, in one move with taking this one.
+            replace: cancel the owner's waiting pictures, in one move with taking this one.
 
         Raises:
             OverloadedError: queue, disk or memory are full; nothing was taken.
@@ -34,12 +35,32 @@ class JobEngine(Protocol):
             IdempotencyError: the key was used for another request.
         """
 
+    def submit_campaign(
+        self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None
+    ) -> Job[CampaignRequest]:
+        """Take a campaign: a job like any other, painted row by row, each of them once whatever is killed meanwhile.
+
+        Raises:
+            SettingsError: its pack cannot be used.
+            OverloadedError, UnknownAssetError, InputError, IdempotencyError: as :meth:`submit`.
+        """
+
     def get(self, job_id: str, *, owner: str) -> Job:
-        """Where a job stands.
+        """Where a picture's job stands.
 
         Raises:
             UnknownJobError: the owner has none of that id.
         """
+
+    def campaign(self, job_id: str, *, owner: str) -> Job[CampaignRequest]:
+        """Where a campaign stands. All verbs below take its id as well.
+
+        Raises:
+            UnknownJobError: the owner has none of that id.
+        """
+
+    def campaigns(self, *, owner: str, limit: int = 50, before: str | None = None) -> list[Job[CampaignRequest]]:
+        """The owner's campaigns, as :meth:`jobs`."""
 
     def jobs(
         self,
@@ -51,7 +72,7 @@ class JobEngine(Protocol):
         limit: int = 50,
         before: str | None = None,
     ) -> list[Job]:
-        """The owner's jobs, newest first.
+        """The owner's pictures, newest first; campaigns are apart.
 
         Args:
             owner: whose.
@@ -66,28 +87,29 @@ class JobEngine(Protocol):
         """
 
     def changed_since(self, changed: int, *, owner: str, limit: int = 100) -> list[Job]:
-        """The owner's jobs that changed after that, oldest change first."""
+        """The owner's pictures that changed after that, oldest change first."""
 
-    def position(self, job: Job) -> int | None:
+    def position(self, job: Job[Any]) -> int | None:
         """How many jobs will be begun before this one; None where it does not wait."""
 
-    def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job:
+    def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job[Any]:
         """End a job: at once while it waits, at its next step while it runs; one that has ended stays as it is.
 
         Args:
             job_id: which.
             owner: whose.
             keep: keep the picture as far as it is; otherwise it is dropped. A job that never ran has none to keep. One
-                that was paused is begun once more, in its turn, to write its picture.
+                that was paused is begun once more, in its turn, to write its picture. A campaign ends after the row
+                that it is at, or within it, and its finished rows stay either way.
 
         Raises:
             UnknownJobError: the owner has none of that id.
         """
 
-    def cancel_all(self, *, owner: str, states: Collection[State] = ("queued",)) -> list[Job]:
-        """End the owner's jobs that are in these states and drop what they have; gives them as they are then."""
+    def cancel_all(self, *, owner: str, states: Collection[State]) -> list[Job]:
+        """End the owner's pictures that are in these states and drop what they have; gives them as they are then."""
 
-    def pause(self, job_id: str, *, owner: str) -> Job:
+    def pause(self, job_id: str, *, owner: str) -> Job[Any]:
         """Put a job aside: at once while it waits; at its next chunk, with its checkpoint, while it runs.
 
         A job of an engine that paints in one pass has no next chunk: it ends as if nothing was asked.
@@ -97,7 +119,7 @@ class JobEngine(Protocol):
             JobStateError: it has ended.
         """
 
-    def resume(self, job_id: str, *, owner: str) -> Job:
+    def resume(self, job_id: str, *, owner: str) -> Job[Any]:
         """Let a paused job wait for its turn, in its old place, and go on to the bytes of one that was never paused.
 
         One that is not paused stays as it is; a pause that a running job has not come to is taken back.
@@ -107,7 +129,7 @@ class JobEngine(Protocol):
             JobStateError: it has ended.
         """
 
-    def move(self, job_id: str, *, owner: str, to: str) -> Job:
+    def move(self, job_id: str, *, owner: str, to: str) -> Job[Any]:
         """Let a waiting job be begun earlier or later than the owner's others.
 
         The owner's waiting jobs change the places that they have with each other; nobody else's job moves.
@@ -122,7 +144,7 @@ class JobEngine(Protocol):
             JobStateError: one of the two does not wait.
         """
 
-    def star(self, job_id: str, *, owner: str, starred: bool) -> Job:
+    def star(self, job_id: str, *, owner: str, starred: bool) -> Job[Any]:
         """Keep a job from clean-ups, or no longer.
 
         Raises:
@@ -151,8 +173,11 @@ class JobEngine(Protocol):
     def pause_queue(self, *, paused: bool) -> None:
         """Begin no more jobs of anybody, also after a restart, or do so again. Those that run go on."""
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def retry(self, job_id: str, *, owner: str) -> Job[Any]:
         """Put a failed or cancelled job into the queue again; it begins anew.
+
+        A campaign that is done may be run again too: it keeps its folder, and does what is missing, has failed or was
+        decided since.
 
         Raises:
             UnknownJobError: the owner has none of that id.

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Generic, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import TypeVar
 
 from impasto.errors import SettingsError, first_problem
 from impasto.settings import ENGINES, STARTS, choose_engine
 
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+Kind = Literal["picture", "campaign"]
 Wish = Literal["keep", "discard", "pause"]
 #: From these a job does not go on by itself.
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
-_STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
 #: The largest picture that is painted for a stranger: what it takes grows with its square.
@@ -74,7 +76,7 @@ class JobRequest(BaseModel):
         if not self.styles and not self.regions:
             raise ValueError("styles: give at least one, or regions with a style each")
         for style in self._all_styles:
-            if not _STYLE.fullmatch(style):
+            if not STYLE.fullmatch(style):
                 raise ValueError(f"{style[:80]!r} is neither an asset's id nor the name of a style")
         for name, reason in NOT_YOURS.items():
             if self.settings.get(name) is not None:
@@ -93,6 +95,12 @@ class JobRequest(BaseModel):
         if checked.style_weights is not None and len(checked.style_weights) != len(self.styles):
             raise ValueError(f"there are {len(self.styles)} styles and {len(checked.style_weights)} style_weights")
         return self
+
+    @property
+    def image_size(self) -> int | None:
+        """The longer side that is asked for; None: the photo's own."""
+        engine, settings = choose_engine(self.engine, self.quality)
+        return ENGINES[engine].of(**{**settings, **self.settings}).image_size
 
     @property
     def engine_name(self) -> str:
@@ -115,6 +123,10 @@ class JobRequest(BaseModel):
         return (*self.styles, *(region.style for region in self.regions))
 
 
+#: What a job does: paint a picture, unless something else is said.
+Request = TypeVar("Request", default=JobRequest)
+
+
 @dataclass(frozen=True)
 class QueueState:
     """The queue as an owner sees it."""
@@ -128,13 +140,13 @@ class QueueState:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Request]):
     """A job as it stands."""
 
     id: str
     owner: str
     state: State
-    request: JobRequest
+    request: Request
     created_s: float
     """Seconds since 1970."""
     changed: int
@@ -151,6 +163,8 @@ class Job:
     """What a running job was asked for: to end, with or without its picture, or to be put aside."""
     starred: bool = False
     """Kept by its owner: no clean-up takes it."""
+    kind: Kind = "picture"
+    """What ``request`` is: a :class:`JobRequest`, or a campaign's."""
     progress: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
     error: dict[str, str] | None = None

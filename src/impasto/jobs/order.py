@@ -101,7 +101,8 @@ def counts(connection: sa.Connection, owner: str) -> dict[str, int]:
 
 def paused_since(connection: sa.Connection) -> float | None:
     """When the queue was paused, in seconds since 1970; None where it is not."""
-    return connection.execute(sa.select(QUEUE.c.paused_s)).scalar_one()
+    found: float | None = connection.execute(sa.select(QUEUE.c.paused_s)).scalar_one()
+    return found
 
 
 def set_paused(connection: sa.Connection, *, paused: bool) -> None:

@@ -3,6 +3,7 @@
 assets/<owner>/ab/ab12…   uploads, named by their SHA-256, each owner's apart
 jobs/<id>/run/       the checkpoint of a job that is not done
 jobs/<id>/preview.jpg, result.png, result.json
+jobs/<id>/campaign/  what `impasto batch` writes; the pictures that it is made of lie beside it
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class JobFolder:
         self.path = path
         self.workdir = path / "run"
         self.preview = path / "preview.jpg"
+        self.campaign = path / "campaign"
 
     def make(self) -> None:
         """Make the folder.

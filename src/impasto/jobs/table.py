@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
+from impasto.jobs.campaign import CampaignRequest
 from impasto.jobs.database import COUNTERS, JOBS, WORKERS
 from impasto.jobs.job import Job, JobRequest, RegionRequest
 from impasto.jobs.refusals import UnknownJobError
@@ -16,10 +17,11 @@ from impasto.jobs.refusals import UnknownJobError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from impasto.jobs.job import State, Wish
+    from impasto.jobs.job import Kind, State, Wish
 
-#: A job is begun so often without finishing a chunk before it is given up.
-MAX_ATTEMPTS: Final = 3
+#: A job is begun so often without finishing a chunk before it is given up. A row of a campaign may end two workers
+#: before it is given up itself, and the campaign goes on.
+MAX_ATTEMPTS: Final[dict[Kind, int]] = {"picture": 3, "campaign": 5}
 
 #: A job in one of these has not ended.
 OPEN: Final = ("queued", "running", "paused")
@@ -29,8 +31,8 @@ _WISHES: Final = ("pause", "keep", "discard")
 _FIELDS: Final = [JOBS.c[name] for name in Job.__dataclass_fields__]
 
 
-def read(connection: sa.Connection, job_id: str, owner: str | None = None) -> Job:
-    """A job; of that owner if one is given.
+def read(connection: sa.Connection, job_id: str, owner: str | None = None, kind: Kind | None = None) -> Job[Any]:
+    """A job; of that owner and kind if one is given.
 
     Raises:
         UnknownJobError: there is none.
@@ -38,20 +40,24 @@ def read(connection: sa.Connection, job_id: str, owner: str | None = None) -> Jo
     query = sa.select(*_FIELDS).where(JOBS.c.id == job_id)
     if owner is not None:
         query = query.where(JOBS.c.owner == owner)
+    if kind is not None:
+        query = query.where(JOBS.c.kind == kind)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownJobError(f"there is no job {job_id[:80]!r}")
     return _job(row)
 
 
-def by_key(connection: sa.Connection, owner: str, key: str) -> Job | None:
+def by_key(connection: sa.Connection, owner: str, key: str) -> Job[Any] | None:
     """The job that an idempotency key gave before."""
     query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.idempotency_key == _short(key))
     row = connection.execute(query).one_or_none()
     return None if row is None else _job(row)
 
 
-def insert(connection: sa.Connection, job_id: str, request: JobRequest, owner: str, key: str | None) -> Job:
+def insert(
+    connection: sa.Connection, job_id: str, request: JobRequest | CampaignRequest, owner: str, key: str | None
+) -> Job[Any]:
     """A new job at the end of the queue."""
     number = next_number(connection, "number")
     connection.execute(
@@ -61,6 +67,7 @@ def insert(connection: sa.Connection, job_id: str, request: JobRequest, owner: s
             place=number,
             owner=owner,
             state="queued",
+            kind="campaign" if isinstance(request, CampaignRequest) else "picture",
             request=request.model_dump(mode="json"),
             idempotency_key=None if key is None else _short(key),
             created_s=time.time(),
@@ -74,14 +81,16 @@ def page(
     connection: sa.Connection,
     owner: str,
     *,
-    state: State | None,
-    starred: bool | None,
-    style: str | None,
+    kind: Kind = "picture",
+    state: State | None = None,
+    starred: bool | None = None,
+    style: str | None = None,
     limit: int,
     before: str | None,
-) -> list[Job]:
+) -> list[Job[Any]]:
     """An owner's jobs, newest first."""
-    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner).order_by(JOBS.c.number.desc()).limit(limit)
+    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.kind == kind)
+    query = query.order_by(JOBS.c.number.desc()).limit(limit)
     if state is not None:
         query = query.where(JOBS.c.state == state)
     if starred is not None:
@@ -94,25 +103,26 @@ def page(
     return _jobs(connection.execute(query).all())
 
 
-def changed_since(connection: sa.Connection, changed: int, owner: str, limit: int) -> list[Job]:
-    """An owner's jobs by their last change."""
-    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.changed > changed)
+def changed_since(connection: sa.Connection, changed: int, owner: str, limit: int) -> list[Job[Any]]:
+    """An owner's pictures by their last change."""
+    mine = (JOBS.c.owner == owner, JOBS.c.kind == "picture")
+    query = sa.select(*_FIELDS).where(*mine, JOBS.c.changed > changed)
     return _jobs(connection.execute(query.order_by(JOBS.c.changed).limit(limit)).all())
 
 
-def open_jobs(connection: sa.Connection, owner: str) -> list[Job]:
+def open_jobs(connection: sa.Connection, owner: str) -> list[Job[Any]]:
     """An owner's jobs that have not ended, those first that were taken first."""
     query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.state.in_(OPEN)).order_by(JOBS.c.number)
     return _jobs(connection.execute(query).all())
 
 
-def ended(connection: sa.Connection, before_s: float, states: Collection[State], limit: int) -> list[Job]:
+def ended(connection: sa.Connection, before_s: float, states: Collection[State], limit: int) -> list[Job[Any]]:
     """Jobs of all owners that ended before then in one of these states, oldest first; starred ones are left out."""
     query = sa.select(*_FIELDS).where(JOBS.c.ended_s < before_s, JOBS.c.state.in_(states), JOBS.c.starred.is_(False))
     return _jobs(connection.execute(query.order_by(JOBS.c.ended_s).limit(limit)).all())
 
 
-def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> Job | None:
+def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> Job[Any] | None:
     """A worker takes up the job that its ticket claimed, or takes it up again.
 
     Returns:
@@ -121,8 +131,8 @@ def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> 
     job = held(connection, job_id, ticket)
     if job is None:
         return None
-    if job.attempts >= MAX_ATTEMPTS:
-        detail = f"it was begun {MAX_ATTEMPTS} times and ended its worker every time; use a smaller image_size"
+    if job.attempts >= (most := MAX_ATTEMPTS[job.kind]):
+        detail = f"it was begun {most} times and ended its worker every time; use a smaller image_size"
         end(connection, job_id, "failed", error={"code": "poison", "detail": detail})
         return None
     change(
@@ -135,7 +145,7 @@ def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> 
     return read(connection, job_id)
 
 
-def held(connection: sa.Connection, job_id: str, ticket: str | None) -> Job | None:
+def held(connection: sa.Connection, job_id: str, ticket: str | None) -> Job[Any] | None:
     """A job that has not ended and is done by this ticket."""
     query = sa.select(*_FIELDS).where(JOBS.c.id == job_id, JOBS.c.ticket == ticket, JOBS.c.state.in_(OPEN))
     row = connection.execute(query).one_or_none()
@@ -183,11 +193,12 @@ def ask(connection: sa.Connection, job_id: str, wanted: Wish) -> None:
 
 
 def queue_again(connection: sa.Connection, job_id: str) -> bool:
-    """Put a failed or cancelled job at the end of the queue; gives whether it was one."""
+    """Put a job that has ended, and is no finished picture, at the end of the queue; gives whether it was one."""
     number = next_number(connection, "number")
     done = connection.execute(
         sa.update(JOBS)
-        .where(JOBS.c.id == job_id, JOBS.c.state.in_(("failed", "cancelled")))
+        .where(JOBS.c.id == job_id, JOBS.c.state.not_in(OPEN))
+        .where(sa.or_(JOBS.c.state != "done", JOBS.c.kind == "campaign"))
         .values(
             state="queued",
             number=number,
@@ -254,16 +265,16 @@ def _short(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _jobs(rows: Sequence[sa.Row[Any]]) -> list[Job]:
+def _jobs(rows: Sequence[sa.Row[Any]]) -> list[Job[Any]]:
     return [_job(row) for row in rows]
 
 
-def _job(row: sa.Row[Any]) -> Job:
-    return Job(**{**row._mapping, "request": JobRequest.model_construct(**_tuples(row.request))})
-
-
-def _tuples(request: dict[str, Any] | str) -> dict[str, Any]:
-    """A request as it was checked, from what JSON made of it."""
-    found = json.loads(request) if isinstance(request, str) else request
-    regions = tuple(RegionRequest.model_construct(**region) for region in found.get("regions", ()))
-    return {**found, "styles": tuple(found["styles"]), "regions": regions}
+def _job(row: sa.Row[Any]) -> Job[Any]:
+    found = json.loads(row.request) if isinstance(row.request, str) else row.request
+    request: JobRequest | CampaignRequest
+    if row.kind == "campaign":
+        request = CampaignRequest.model_validate(found)
+    else:  # it was checked when it was taken, and that takes a while
+        regions = tuple(RegionRequest.model_construct(**region) for region in found.get("regions", ()))
+        request = JobRequest.model_construct(**{**found, "styles": tuple(found["styles"]), "regions": regions})
+    return Job(**{**row._mapping, "request": request})

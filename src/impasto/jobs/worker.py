@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from impasto.errors import InputError
 from impasto.jobs import order, table
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs
+from impasto.jobs.watchdog import patience_s, watched
 from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -146,13 +147,14 @@ class Worker:
             return self._computed(job_id, number, ticket)
 
     def _computed(self, job_id: str, number: int, ticket: str) -> bool:
+        from impasto.jobs.campaign_chunks import CampaignChunk
         from impasto.jobs.chunks import Chunk, reason_of
 
         with self._jobs.engine.connect() as connection:
             job = table.held(connection, job_id, ticket)
         if job is None:  # it has ended, or was put aside
             return True
-        folder = self._jobs.store.job(job_id)
+        what = CampaignChunk if job.kind == "campaign" else Chunk
 
         def report(progress: dict[str, Any]) -> Any:
             with self._jobs.engine.begin() as connection:
@@ -164,9 +166,11 @@ class Worker:
             # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
             # before was something else.
             one_step = job.attempts > 0
-            facts = Chunk(job, self._jobs.store, report, self._leaving.is_set, one_step=one_step).run()
+            with watched(patience_s(job.request.image_size)) as alive:
+                facts = what(job, self._jobs.store, report, self._leaving.is_set, alive, one_step=one_step).run()
         except Cancelled:
-            folder.discard()
+            if job.kind == "picture":  # of a campaign, finished rows stay
+                self._jobs.store.job(job_id).discard()
             self._end_job(job_id, "cancelled")
             return True
         except SQLAlchemyError:

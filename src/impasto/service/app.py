@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from impasto.service import compatible, events, health, native, queue
+from impasto.service import campaigns, compatible, events, health, native, queue
 from impasto.service.context import Context
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
@@ -38,7 +38,7 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts)
     answer_with_problems(app)
-    for part in (native, queue, events, compatible, health, entry, pictures, routes, live):
+    for part in (native, queue, campaigns, events, compatible, health, entry, pictures, routes, live):
         app.include_router(part.router)
     app.mount("/studio/static", Static(), name="static")
     return app

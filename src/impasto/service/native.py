@@ -169,5 +169,5 @@ def engines(owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     }
 
 
-def _view(service: Context, job: Job) -> dict[str, Any]:
+def _view(service: Context, job: Job[Any]) -> dict[str, Any]:
     return job_view(job, service.jobs.position(job))

@@ -122,5 +122,5 @@ def delete_asset(asset_id: str, service: Service, owner: Owner) -> None:
     service.jobs.delete_asset(asset_id, owner=owner)
 
 
-def _view(service: Context, job: Job) -> dict[str, Any]:
+def _view(service: Context, job: Job[Any]) -> dict[str, Any]:
     return job_view(job, service.jobs.position(job))

@@ -151,10 +151,10 @@ def test_discarding_and_keeping_reach_the_run(file_jobs, request_for) -> None:
 def test_attempts_count_from_the_last_finished_chunk(file_jobs, request_for) -> None:
     job = file_jobs.submit(request_for(file_jobs), owner=OWNER)
     with file_jobs.engine.begin() as connection:
-        for _ in range(table.MAX_ATTEMPTS):
+        for _ in range(table.MAX_ATTEMPTS["picture"]):
             assert table.begin(connection, job.id) is not None
         table.finish_chunk(connection, job.id, 0)
-        for _ in range(table.MAX_ATTEMPTS):
+        for _ in range(table.MAX_ATTEMPTS["picture"]):
             assert table.begin(connection, job.id) is not None
         assert table.begin(connection, job.id) is None
         assert table.read(connection, job.id).error["code"] == "poison"
