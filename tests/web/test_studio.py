@@ -282,7 +282,7 @@ def test_gallery_filters_stars_compares_and_deletes(studio: Studio, result: str)
         assert client.get(f"/v1/jobs/{other}").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/?job={}", "/gallery", "/compare?job={}"])
+@pytest.mark.parametrize("path", ["/?job={}", "/gallery", "/compare?job={}", "/campaigns"])
 def test_nobody_is_shut_out(studio: Studio, result: str, path: str) -> None:
     if not AXE.is_file():
         pytest.skip("needs axe-core; `make browser` gets it")
@@ -348,3 +348,25 @@ def test_webcam_is_painted_on_the_page(studio: Studio, runtime: Path) -> None:
     assert "frames per second" in studio.text("#rate")
     studio.click("#camera")
     studio.page.problems[:] = [line for line in studio.page.problems if line != "No available adapters."]  # of a GPU
+
+
+def test_campaign_is_started_looked_at_and_decided_on(studio: Studio) -> None:
+    pack = 'styles = ["mosaic"]\nengine = "fast"\nlevel = false'
+    studio.go("/campaigns")
+    studio.page.choose("drop-zone.photo input[type=file]", studio.folder / "photo.png")
+    studio.wait_for(".inputs img")
+    studio.page.value(f"document.querySelector('[name=pack]').value = {json.dumps(pack)}")
+    studio.page.value("document.querySelector('[name=name]').value = '<b>spring</b>'")
+    studio.page.value("document.body.dataset.old = '1'")
+    studio.click("#paint")
+    studio.wait_for("#campaign .tile img")
+    assert studio.text("h1") == "<b>spring</b>"
+    studio.wait_for("#run")
+    studio.click("[id^=approve-]")
+    studio.wait_for("[id^=approve-][aria-pressed=true]")
+    campaign = studio.page.value("location.pathname").rpartition("/")[2]
+    with studio.client as client:
+        (row,) = client.get(f"/v1/campaigns/{campaign}").json()["rows"]
+    assert (row["picture"], row["style"]) == ("photo", "mosaic")
+    studio.go("/campaigns")
+    assert "<b>spring</b>" in studio.text(".list strong")

@@ -10,6 +10,7 @@ from impasto.service import campaigns, compatible, events, health, native, queue
 from impasto.service.context import Context
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
+from impasto.service.web import campaigns as campaign_pages
 from impasto.service.web import entry, live, pictures, routes
 from impasto.service.web.pages import Static
 
@@ -38,7 +39,9 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts)
     answer_with_problems(app)
-    for part in (native, queue, campaigns, events, compatible, health, entry, pictures, routes, live):
+    for part in (native, queue, campaigns, events, compatible, health):
+        app.include_router(part.router)
+    for part in (entry, pictures, routes, live, campaign_pages):
         app.include_router(part.router)
     app.mount("/studio/static", Static(), name="static")
     return app

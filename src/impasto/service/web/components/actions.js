@@ -20,7 +20,7 @@ document.addEventListener("click", async (event) => {
     await ask(verb.toUpperCase(), button.dataset[verb], body || undefined);
     if (verb === "delete") removed(button);
     else if (button.matches(".star")) starred(button, body.starred);
-    else refresh("#queue");
+    else for (const part of ["#queue", "#campaign"]) refresh(part);
   } catch (error) {
     note(error.message);
   } finally {

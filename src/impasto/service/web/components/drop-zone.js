@@ -24,11 +24,11 @@ class DropZone extends HTMLElement {
 
   async send(files) {
     this.toggleAttribute("data-busy", true);
-    for (const file of this.dataset.kind === "style" ? files : files.slice(0, 1)) {
+    for (const file of this.dataset.kind === "content" ? files.slice(0, 1) : files) {
       const form = new FormData();
       form.append("file", file);
       try {
-        const detail = { kind: this.dataset.kind, ...(await ask("POST", "/studio/drop", form)) };
+        const detail = { kind: this.dataset.kind, name: file.name, ...(await ask("POST", "/studio/drop", form)) };
         this.dispatchEvent(new CustomEvent("asset", { bubbles: true, detail }));
       } catch (error) {
         note(`${file.name}: ${error.message}`);
