@@ -111,6 +111,14 @@ class Recipe(_Part):
         default=(), description="how the loss came there; empty in files made before it was kept"
     )
 
+    blend: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: share is None,
+        description="share of the painted picture where it was laid over the content afterwards",
+    )
+
     @property
     def all_styles(self) -> tuple[Source, ...]:
         """Every style that went in: the picture's own, then those of regions."""

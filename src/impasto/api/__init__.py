@@ -15,6 +15,7 @@ from impasto.images import check_destination, read
 from impasto.vgg.precision import reuse_memory
 
 if TYPE_CHECKING:
+    from impasto.api.blending import blend
     from impasto.api.campaigns import plan_campaign, read_campaign, run_campaign
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
         list_styles,
         reference_folders,
         remove_style,
+        style_pictures,
+        style_showing,
     )
     from impasto.api.sweeps import sweep
     from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
@@ -52,6 +55,7 @@ __all__ = [
     "Problem",
     "add_style",
     "as_jpeg",
+    "blend",
     "check_destination",
     "check_golden",
     "compare",
@@ -89,6 +93,8 @@ __all__ = [
     "same_pixels",
     "sign",
     "style_card",
+    "style_pictures",
+    "style_showing",
     "style_to_train",
     "stylize",
     "stylize_stream",
@@ -111,6 +117,9 @@ _HOMES: Final = {
     "make_identity": "impasto.provenance.identity",
     "sign": "impasto.provenance.signing",
     "verify": "impasto.provenance.verification",
+    "blend": "impasto.api.blending",
+    "style_pictures": "impasto.api.styles",
+    "style_showing": "impasto.api.styles",
     "run_campaign": "impasto.api.campaigns",
     "read_campaign": "impasto.api.campaigns",
     "plan_campaign": "impasto.api.campaigns",

@@ -18,6 +18,8 @@ from impasto.styles import (
     make_look,
     reference_folders,
     remove_style,
+    style_pictures,
+    style_showing,
 )
 from impasto.styles.library import lies
 
@@ -47,6 +49,8 @@ __all__ = [
     "resolved",
     "several",
     "sole_picture",
+    "style_pictures",
+    "style_showing",
     "thresholds_of",
 ]
 

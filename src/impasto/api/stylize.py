@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from impasto.api.blending import mix
 from impasto.api.styles import resolved, several, sole_picture
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
@@ -205,7 +206,12 @@ def rerun(
         )
     if start != recipe.start:
         raise InputError("the network that paints the first picture is not the one that the recipe names")
-    return result if start is None else replace(result, recipe=_begun(result.recipe, start))
+    if start is not None:
+        result = replace(result, recipe=_begun(result.recipe, start))
+    if recipe.blend is None:
+        return result
+    made = result.recipe.model_copy(update={"blend": recipe.blend})
+    return replace(result, picture=mix(given, result.picture, recipe.blend), recipe=made)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from impasto.images import Picture, write
+from impasto.images import Picture, encode, write
 
 if TYPE_CHECKING:
     import os
@@ -91,6 +91,15 @@ class Stylization:
             quality=quality,
             bit_depth=self.picture.bit_depth,
         )
+
+    def encoded(self, format: str, *, quality: int = 95) -> bytes:  # noqa: A002
+        """The bytes of the file that :meth:`save` would write, for one that is sent and not kept.
+
+        Raises:
+            OutputError: the format cannot hold it.
+        """
+        recipe = self.recipe.to_json()
+        return encode(self.picture, format, metadata=recipe, quality=quality, bit_depth=self.picture.bit_depth)
 
 
 class Engine(Protocol):

@@ -24,6 +24,7 @@ from impasto.provenance.safety import why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -113,9 +114,10 @@ class Chunk:
         try:
             result = api.stylize(
                 self._store.asset(request.content, owner=owner),
-                [
-                    self._store.asset(style, owner=owner) if ASSET.fullmatch(style) else style
-                    for style in request.styles
+                [self._look(style) for style in request.styles],
+                regions=[
+                    (self._store.asset(region.mask, owner=owner), self._look(region.style))
+                    for region in request.regions
                 ],
                 engine=request.engine if request.quality is None else None,
                 quality=request.quality,
@@ -129,6 +131,10 @@ class Chunk:
                 raise
             return None
         return self._finished(result)
+
+    def _look(self, style: str) -> Path | str:
+        """A style as the engine's call takes it: an upload's file, or a name of the library."""
+        return self._store.asset(style, owner=self._job.owner) if ASSET.fullmatch(style) else style
 
     def _on_progress(self, progress: Progress) -> None:
         now = time.monotonic()

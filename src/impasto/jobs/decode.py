@@ -29,7 +29,7 @@ CPU_S: Final = 10
 _SHORTEST: Final = 32  # bytes: what is shorter holds no picture, whatever it begins with
 _BEGINNINGS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 
-_DAMAGE: Final = (
+DAMAGE: Final = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -69,7 +69,7 @@ def look(data: bytes, safety: str | None = None) -> dict[str, Any]:
         if len(data) >= _SHORTEST and data.startswith(_BEGINNINGS):
             return _refused("corrupt_image", "its header is damaged; save it again from the original")
         return _refused("unsupported_image", "it is no JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file")
-    except _DAMAGE:
+    except DAMAGE:
         return _refused("corrupt_image", "it is damaged or cut off; save it again from the original")
     return {"format": kind, "width": width, "height": height}
 
@@ -112,11 +112,16 @@ def _refused(code: str, detail: str) -> dict[str, Any]:
     return {"code": code, "detail": detail}
 
 
-def main() -> None:
-    """Decode what comes by stdin."""
+def limit_this_process() -> None:
+    """No file, whatever is in it, takes more memory and time than this."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Decode what comes by stdin."""
+    limit_this_process()
     safety = sys.argv[1] if len(sys.argv) > 1 else None
     sys.stdout.write(json.dumps(look(sys.stdin.buffer.read(), safety)))
 

@@ -34,16 +34,27 @@ NOT_YOURS: Final = {
 }
 
 
+class RegionRequest(BaseModel):
+    """A part of the content with a style of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mask: str = Field(pattern=f"^{ASSET.pattern}$", description="asset id of a picture that is white where the part is")
+    style: str = Field(description="what gives its look: an asset's id, or a name of the library")
+
+
 class JobRequest(BaseModel):
     """What a client asks for; checked, so that a job that was accepted can be run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     content: str = Field(pattern=f"^{ASSET.pattern}$", description="asset id of the picture that keeps its shapes")
     styles: tuple[str, ...] = Field(
-        min_length=1,
+        (),
         max_length=16,
         description="what gives the look: asset ids, or names of the library's styles",
         json_schema_extra={"items": {"type": "string", "pattern": f"^({ASSET.pattern}|{STYLE.pattern})$"}},
+    )
+    regions: tuple[RegionRequest, ...] = Field(
+        (), max_length=8, description="parts with styles of their own; what none covers takes styles, or stays"
     )
     engine: Literal["fast", "optimize"] | None = Field(None, description="by default optimize")
     quality: Literal["draft", "standard", "fine"] | None = Field(None, description="instead of an engine")
@@ -65,7 +76,9 @@ class JobRequest(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
-        for style in self.styles:
+        if not self.styles and not self.regions:
+            raise ValueError("styles: give at least one, or regions with a style each")
+        for style in self._all_styles:
             if not STYLE.fullmatch(style):
                 raise ValueError(f"{style[:80]!r} is neither an asset's id nor the name of a style")
         for name, reason in NOT_YOURS.items():
@@ -100,12 +113,17 @@ class JobRequest(BaseModel):
     @property
     def assets(self) -> tuple[str, ...]:
         """Ids of the assets that it needs."""
-        return (self.content, *(style for style in self.styles if ASSET.fullmatch(style)))
+        masks = (region.mask for region in self.regions)
+        return (self.content, *(style for style in self._all_styles if ASSET.fullmatch(style)), *masks)
 
     @property
     def library_styles(self) -> tuple[str, ...]:
         """Names of the library's styles that it needs."""
-        return tuple(style for style in self.styles if not ASSET.fullmatch(style))
+        return tuple(style for style in self._all_styles if not ASSET.fullmatch(style))
+
+    @property
+    def _all_styles(self) -> tuple[str, ...]:
+        return (*self.styles, *(region.style for region in self.regions))
 
 
 #: What a job does: paint a picture, unless something else is said.

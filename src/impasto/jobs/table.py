@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from impasto.jobs.campaign import CampaignRequest
 from impasto.jobs.database import CANARIES, COUNTERS, JOBS, USAGE, WORKERS
-from impasto.jobs.job import Job, JobRequest
+from impasto.jobs.job import Job, JobRequest, RegionRequest
 from impasto.jobs.origin import origin
 from impasto.jobs.outcomes import count_end, count_resumed
 from impasto.jobs.refusals import UnknownJobError
@@ -366,5 +366,6 @@ def _job(row: sa.Row[Any]) -> Job[Any]:
     if row.kind == "campaign":
         request = CampaignRequest.model_validate(found)
     else:  # it was checked when it was taken, and that takes a while
-        request = JobRequest.model_construct(**{**found, "styles": tuple(found["styles"])})
+        regions = tuple(RegionRequest.model_construct(**region) for region in found.get("regions", ()))
+        request = JobRequest.model_construct(**{**found, "styles": tuple(found["styles"]), "regions": regions})
     return Job(**{**row._mapping, "request": request})

@@ -13,6 +13,9 @@ from impasto.service.guard import Guard
 from impasto.service.logs import RequestLog
 from impasto.service.metrics import Metrics
 from impasto.service.problems import answer_with_problems
+from impasto.service.web import campaigns as campaign_pages
+from impasto.service.web import entry, live, pictures, routes
+from impasto.service.web.pages import Static
 
 if TYPE_CHECKING:
     from impasto.jobs.durable import DurableJobs
@@ -48,4 +51,7 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     answer_with_problems(app)
     for part in (native, queue, campaigns, events, compatible, provenance, health, reference):
         app.include_router(part.router)
+    for part in (entry, pictures, routes, live, campaign_pages):
+        app.include_router(part.router)
+    app.mount("/studio/static", Static(), name="static")
     return app

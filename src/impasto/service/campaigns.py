@@ -152,6 +152,14 @@ def decide(
     return {"decisions": {slot: one.model_dump() for slot, one in kept.items()}}
 
 
+def decisions_of(service: Context, campaign_id: str, owner: str) -> dict[str, str]:
+    """What was decided so far, by slot."""
+    from impasto.batch.journal import DECISIONS, read_decisions
+
+    place = _folder(service, service.jobs.campaign(campaign_id, owner=owner))
+    return {slot: one.decision for slot, one in read_decisions(place / DECISIONS).items()}
+
+
 @router.post("/{campaign_id}/run", status_code=202)
 def run(campaign_id: str, service: Service, owner: Owner, quota: Allowed) -> dict[str, Any]:
     """Run a campaign that has ended again: what is missing, what failed, and what was decided."""

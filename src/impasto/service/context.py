@@ -84,8 +84,12 @@ async def _context(request: Request) -> Context:
 Service = Annotated[Context, Depends(_context)]
 
 
-async def _caller(request: Request, service: Service) -> Key:
-    """With which key the request comes.
+#: Where the studio's form keeps the key of whoever signed in.
+KEY_COOKIE: Final = "impasto_key"
+
+
+async def caller(request: Request, service: Service) -> Key:
+    """With which key the request comes: in the header, or in the cookie of a browser that signed in.
 
     Raises:
         Problem: it brings no key that is in use, or this one comes too often.
@@ -93,6 +97,8 @@ async def _caller(request: Request, service: Service) -> Key:
     if not service.config.needs_keys:
         return _LOCAL
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    if not scheme:
+        scheme, shown = "bearer", request.cookies.get(KEY_COOKIE, "")
     key = await run_sync(_shown_key, service, shown.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise Problem(
@@ -134,7 +140,7 @@ def check_rate(service: Context, key: Key) -> None:
     )
 
 
-Caller = Annotated[Key, Depends(_caller)]
+Caller = Annotated[Key, Depends(caller)]
 
 
 def check_scope(key: Key, scope: str) -> None:
@@ -163,13 +169,13 @@ def require_scope(scope: str) -> Callable[[Key], Awaitable[Key]]:
 Admin = Annotated[Key, Depends(require_scope("admin"))]
 
 
-async def _owner(request: Request, key: Caller) -> str:
+async def owner_of(request: Request, key: Caller) -> str:
     """Whose request it is, if its key may look, or change something, as the method does."""
     check_scope(key, "jobs:read" if request.method in SAFE_METHODS else "jobs:write")
     return key.owner
 
 
-Owner = Annotated[str, Depends(_owner)]
+Owner = Annotated[str, Depends(owner_of)]
 
 
 async def _quota(key: Caller) -> Quota:

@@ -33,7 +33,7 @@ from impasto.styles import list_styles
 
 router = APIRouter(prefix="/v1", tags=["native"])
 
-_MEDIA: Final = {kind: f"image/{kind}" for kind in ("png", "jpeg", "webp", "avif", "tiff")}
+MEDIA: Final = {kind: f"image/{kind}" for kind in ("png", "jpeg", "webp", "avif", "tiff")}
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])")
 
 
@@ -233,7 +233,7 @@ def retry(job_id: JobId, service: Service, owner: Owner, quota: Allowed) -> dict
 @router.get(
     "/jobs/{job_id}/result",
     response_class=FileResponse,
-    responses={**picture(tuple(_MEDIA.values()), "The picture."), **errors(404, 409)},
+    responses={**picture(tuple(MEDIA.values()), "The picture."), **errors(404, 409)},
 )
 def result(
     job_id: JobId, service: Service, owner: Owner, sec_fetch_dest: Annotated[str | None, Header(max_length=32)] = None
@@ -247,7 +247,7 @@ def result(
     kind = job.request.format
     return FileResponse(
         service.jobs.store.job(job.id).result(kind),
-        media_type=_MEDIA[kind],
+        media_type=MEDIA[kind],
         headers={"ETag": f'"{job.metrics["sha256"]}"'},
         filename=f"impasto-{job.id[:8]}.{kind}",
         content_disposition_type="inline",

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -62,6 +63,8 @@ def serve(
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            # PyTorch comes with it and takes seconds: nobody's first page shall wait for it.
+            threading.Thread(target=import_module, args=("impasto.api",), daemon=True).start()
             on_start(address)
 
     server = Server(

@@ -19,6 +19,8 @@ from impasto.styles.library import (
     new_folder,
     reference_folders,
     remove_style,
+    style_pictures,
+    style_showing,
 )
 from impasto.styles.pack import Channel, Pack, make_pack, read_pack
 
@@ -45,6 +47,8 @@ __all__ = [
     "read_style",
     "reference_folders",
     "remove_style",
+    "style_pictures",
+    "style_showing",
     "unpack_archive",
     "write_archive",
     "write_style",

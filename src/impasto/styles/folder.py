@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = "style.json"
 REFERENCES: Final = "references"
-_THUMBNAIL: Final = "thumbnail.webp"
+THUMBNAIL: Final = "thumbnail.webp"
 _CARD: Final = "MODEL_CARD.md"
 _THUMBNAIL_PX: Final = 256
 _LARGEST_JSON: Final = 2**20
@@ -174,7 +174,7 @@ def style_files(folder: Path) -> list[Path]:
         InputError: as :func:`read_style`.
     """
     style = read_style(folder)
-    told = [path for path in (folder / _FILE, folder / _THUMBNAIL, folder / _CARD) if path.is_file()]
+    told = [path for path in (folder / _FILE, folder / THUMBNAIL, folder / _CARD) if path.is_file()]
     return [*told, *style.references, *(each.path for each in style.trained.values())]
 
 
@@ -224,7 +224,7 @@ def write_style(
             (temporary / REFERENCES / file).write_bytes(data)
         for file, data in trained.values():
             (temporary / file).write_bytes(data)
-        (temporary / _THUMBNAIL).write_bytes(thumbnail)
+        (temporary / THUMBNAIL).write_bytes(thumbnail)
         if card is not None:
             (temporary / _CARD).write_bytes(card)
         (temporary / _FILE).write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -24,6 +24,7 @@ from impasto.hashes import file_sha256
 from impasto.styles.archive import is_archive, unpack_archive, write_archive
 from impasto.styles.folder import (
     REFERENCES,
+    THUMBNAIL,
     Look,
     Style,
     is_style,
@@ -124,6 +125,27 @@ def list_styles() -> list[Style]:
         except InputError as error:
             logger.warning("left out %s: %s", name, error)
     return [style for style in styles if style is not None]
+
+
+def style_pictures() -> dict[str, Path]:
+    """A picture that shows each style of the library, by name, in the order of a list; nothing is checked or read."""
+    shown = {}
+    for name in added_styles():
+        folder = library_folder() / name
+        places = (folder / THUMBNAIL, *sorted((folder / REFERENCES).glob("*")))
+        if found := [path for path in places if path.is_file() and not path.is_symlink()]:
+            shown[name] = found[0]
+    return shown | {name: _house() / f"{name}.jpg" for name in house_styles() if name not in shown}
+
+
+def style_showing(sha256: str) -> str | None:
+    """The library's style that has a picture of that hash among its references: what a recipe names."""
+    places = {name: (library_folder() / name / REFERENCES).glob("*") for name in added_styles()}
+    house = {name: iter([_house() / f"{name}.jpg"]) for name in house_styles()}
+    for name, pictures in {**house, **places}.items():
+        if any(path.is_file() and file_sha256(path) == sha256 for path in pictures):
+            return name
+    return None
 
 
 def lies(path: Path) -> bool:
