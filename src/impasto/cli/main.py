@@ -21,6 +21,7 @@ from impasto.cli.export import export
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
+from impasto.cli.mcp import mcp
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
 from impasto.cli.serve import keys_app, serve, work
@@ -67,6 +68,7 @@ for verb in (
     export,
     live,
     serve,
+    mcp,
     doctor,
 ):
     app.command()(verb)

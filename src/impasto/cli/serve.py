@@ -12,6 +12,8 @@ from impasto.cli.terminal import print_json, result_console, say
 from impasto.errors import MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from impasto.jobs.durable import DurableJobs
 
 _DATABASE_VARIABLE = "IMPASTO_DATABASE"
@@ -57,7 +59,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="jobs that may wait; more are refused with 429")] = 100,
     max_upload: Annotated[int, typer.Option(min=1, max=512, metavar="MIB", help="largest file that is taken")] = 32,
 ) -> None:
-    """Serve the HTTP API, native and OpenAI-compatible, with one worker.
+    """Serve the HTTP API, native and OpenAI-compatible, with one worker; and tools for AI agents at /mcp.
 
     [dim]impasto serve[/dim]
 
@@ -67,8 +69,8 @@ def serve(
 
     jobs = _open(home, database, limits=Limits(queued=queue))
     from impasto.jobs.keys import list_keys
+    from impasto.jobs.supervisor import Supervisor
     from impasto.service.config import ServiceConfig
-    from impasto.service.server import Supervisor
     from impasto.service.server import serve as run
 
     config = ServiceConfig(host=host, port=port, allow_hosts=tuple(allow_host or ()), max_upload_mb=max_upload)
@@ -79,7 +81,15 @@ def serve(
         )
     place = {_HOME_VARIABLE: str(jobs.store.home), **({_DATABASE_VARIABLE: database} if database else {})}
     beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent"], place) if worker else None
-    run(jobs, config, worker=beside, on_start=lambda address: say(f"impasto serves at {address}; Ctrl-C ends it"))
+    agents = _agents(jobs)
+    also = " (agents: /mcp)" if agents else ""
+    run(
+        jobs,
+        config,
+        worker=beside,
+        on_start=lambda address: say(f"impasto serves at {address}{also}; Ctrl-C ends it"),
+        agents=agents,
+    )
     jobs.close()
 
 
@@ -177,6 +187,15 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
 
         home = user_data_path("impasto") / "service"
     return DurableJobs(home.absolute(), database=database, **more)
+
+
+def _agents(jobs: "DurableJobs") -> "Starlette | None":
+    """The tools for AI agents, if what they need is installed."""
+    try:
+        from impasto.agents.transports import create_agents_app
+    except ImportError:
+        return None
+    return create_agents_app(jobs)
 
 
 def _slot(kind: str) -> str:

@@ -16,7 +16,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
-_STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
 #: The largest picture that is painted for a stranger: what it takes grows with its square.
@@ -60,7 +60,7 @@ class JobRequest(BaseModel):
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
         for style in self.styles:
-            if not _STYLE.fullmatch(style):
+            if not STYLE.fullmatch(style):
                 raise ValueError(f"{style[:80]!r} is neither an asset's id nor the name of a style")
         for name, reason in NOT_YOURS.items():
             if self.settings.get(name) is not None:

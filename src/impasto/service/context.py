@@ -8,6 +8,8 @@ from typing import Annotated, cast
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import Job
@@ -45,7 +47,7 @@ def _context(request: Request) -> Context:
 Service = Annotated[Context, Depends(_context)]
 
 
-def _owner(request: Request, service: Service) -> str:
+def _owner(request: HTTPConnection, service: Service) -> str:
     """Whose request it is.
 
     Raises:
@@ -66,3 +68,24 @@ def _owner(request: Request, service: Service) -> str:
 
 
 Owner = Annotated[str, Depends(_owner)]
+
+
+class WithOwner:
+    """Another application behind our keys: it finds whose request it is as ``owner`` in the scope's state.
+
+    Args:
+        app: the application.
+        service: whose keys.
+    """
+
+    def __init__(self, app: ASGIApp, service: Context) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            Problem: it brings no key that is in use.
+        """
+        owner = await run_sync(_owner, HTTPConnection(scope), self._service)
+        await self._app({**scope, "state": {**scope.get("state", {}), "owner": owner}}, receive, send)
