@@ -105,7 +105,8 @@ def choose(
         quality, reason = _quality_in_time(estimates, size, wait_s, avoid, needs_optimize=preset is not None)
     else:
         reason = f"quality {quality} as asked for"
-    reasons, settings = [reason], {}
+    reasons = [reason]
+    settings: dict[str, Any] = {}
     look = preset or _look(faithfulness, avoid)
     if quality != "draft" and look is not None:
         settings["preset"] = look

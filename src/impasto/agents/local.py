@@ -35,8 +35,8 @@ def open_tools(
     """The tools, with what they need.
 
     Args:
-        home: the folder of jobs and results, such as that of a running service; None: one for agents, in the user's data
-            folder.
+        home: the folder of jobs and results, such as that of a running service; None: one for agents, in the user's
+            data folder.
         roots: folders whose pictures may be named by their path, with everything below them.
         worker: whether to start a worker; None: unless one is at work in ``home`` already.
         database: URL of PostgreSQL; None: a file in the folder.

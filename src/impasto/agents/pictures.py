@@ -10,7 +10,6 @@ import binascii
 import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +19,7 @@ from impasto.jobs.job import ASSET, JOB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from impasto.jobs.engine import JobEngine
     from impasto.jobs.store import Store
@@ -40,7 +40,6 @@ class Pictures:
         store: where assets and results are kept.
         owner: whose.
         roots: folders whose files may be read, with everything below them.
-        fetch: loads a URL; None where that is not allowed.
     """
 
     def __init__(
@@ -151,7 +150,7 @@ def _read_below(root: Path, path: Path) -> bytes:
             below = os.open(part, flags | os.O_DIRECTORY, dir_fd=at)
             os.close(at)
             at = below
-        with open(os.open(path.parts[-1] if path.parts else ".", flags, dir_fd=at), "rb") as file:
+        with os.fdopen(os.open(path.parts[-1] if path.parts else ".", flags, dir_fd=at), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(0, "it is no regular file")

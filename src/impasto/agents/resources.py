@@ -1,4 +1,4 @@
-"""What can be read by its address: styles, and what is known of a job; and prompts that show how the tools go together."""
+"""What can be read by its address: styles, and what is known of a job; and prompts that show how to use the tools."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ PROMPTS: Final = {
             "Show a product in several styles, still recognisable",
             {"photo": "the product's photo: a path, asset:ID or data URL", "idea": "what it shall feel like"},
             "Show this product in new ways: {photo}. It shall feel like {idea}. Choose three styles from list_styles, "
-            'paint it in each with avoid=["slow", "lost_detail"], and compare them. Show me the sheet and say which one '
-            'you would take. Paint that one with quality="standard" and avoid=["lost_detail"], and evaluate it.',
+            'paint it in each with avoid=["slow", "lost_detail"], and compare them. Show me the sheet and say which '
+            'one you would take. Paint that one with quality="standard" and avoid=["lost_detail"], and evaluate it.',
         ),
     )
 }

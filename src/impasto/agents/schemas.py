@@ -75,7 +75,7 @@ def schema_of(function: Callable[..., Any], model: type[BaseModel]) -> dict[str,
 
 def _short(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema without titles, and without saying that what may be left out may be null too."""
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _NOISE or (key == "default" and value in (None, [], "")):
             continue

@@ -223,7 +223,7 @@ class Talk:
         lines += ["", _METHODS["fast" if quality_of(job) == "draft" else "optimize"]]
         lines += [
             "",
-            "The recipe inside the file has everything else. The same request gives the same bytes on the same machine.",
+            "The recipe inside the file has everything else. The same request gives the same bytes on this machine.",
         ]
         return "\n".join(lines)
 

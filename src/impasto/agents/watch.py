@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Final
 
 
 class CallerGoneError(Exception):
     """Nobody waits for the answer any more."""
 
 
-@dataclass(frozen=True)
 class Watch:
-    """Whoever waits for an answer."""
+    """What a tool and whoever waits for it tell each other, from one thread to another."""
 
-    report: Callable[[float, str], None] = lambda _fraction, _message: None
-    """Called with the share that is done, which never falls, and a few words."""
-    gone: threading.Event = field(default_factory=threading.Event)
-    """Set when nobody waits any more."""
+    def __init__(self) -> None:
+        self.gone: Final = threading.Event()
+        """Set when nobody waits any more."""
+        self.fraction = 0.0
+        """Share that is done."""
+        self.message = ""
+
+    def report(self, fraction: float, message: str) -> None:
+        """Say how far it is."""
+        self.fraction, self.message = fraction, message
 
 
 _NOBODY: Final = Watch()

@@ -82,12 +82,12 @@ def serve(
     place = {_HOME_VARIABLE: str(jobs.store.home), **({_DATABASE_VARIABLE: database} if database else {})}
     beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent"], place) if worker else None
     agents = _agents(jobs)
-    also = " (agents: /mcp)" if agents else ""
+    also = " agents find their tools at /mcp;" if agents else ""
     run(
         jobs,
         config,
         worker=beside,
-        on_start=lambda address: say(f"impasto serves at {address}{also}; Ctrl-C ends it"),
+        on_start=lambda address: say(f"impasto serves at {address};{also} Ctrl-C ends it"),
         agents=agents,
     )
     jobs.close()

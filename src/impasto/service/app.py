@@ -37,7 +37,6 @@ def create_app(jobs: DurableJobs, config: ServiceConfig, agents: Starlette | Non
         description="The style of one picture, or of several, on the content of another.",
         docs_url=None,  # both pages would load scripts from a public network
         redoc_url=None,
-        lifespan=None if agents is None else lambda _: agents.router.lifespan_context(agents),
         max_body_size=(config.max_upload_mb * _FILES_IN_A_REQUEST + 1) << 20,
     )
     app.state.context = Context(jobs, config)
@@ -46,5 +45,6 @@ def create_app(jobs: DurableJobs, config: ServiceConfig, agents: Starlette | Non
     for part in (native, events, compatible, health):
         app.include_router(part.router)
     if agents is not None:
+        app.router.lifespan_context = agents.router.lifespan_context
         app.router.routes.append(Route(AGENTS_PATH, endpoint=WithOwner(agents, app.state.context)))
     return app
