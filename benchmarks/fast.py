@@ -130,7 +130,7 @@ def quality(contents, styles, work, size):
                 if not kept.exists():
                     if way == "ours":
                         result = impasto.stylize(content, style, engine="fast", image_size=longer)
-                        result.save(output, metadata=False)  # judged by the same gates as the peer
+                        result.save(output, metadata="none")  # judged by the same gates as the peer
                     else:
                         other.stylize_with(content, style, max_size=longer).save(output)
                     found = impasto.evaluate(output, content=content, style=style)

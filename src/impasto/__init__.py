@@ -24,9 +24,11 @@ if TYPE_CHECKING:
         record_golden,
         rerun,
         run_campaign,
+        sign,
         stylize,
         stylize_video,
         sweep,
+        verify,
     )
     from impasto.batch.summary import Campaign
     from impasto.engines.base import Region, RunPlan, Stylization
@@ -39,13 +41,16 @@ if TYPE_CHECKING:
         MissingExtraError,
         OutOfMemoryError,
         OutputError,
+        RefusedPictureError,
         SettingsError,
+        SigningError,
         UnreadableImageError,
         WeightsError,
     )
     from impasto.evaluation.judge import Evaluation
     from impasto.images import Picture
     from impasto.progress import Cancelled, CancelToken, Progress
+    from impasto.provenance.verification import Verification
     from impasto.recipe import Recipe
     from impasto.settings import OptimizeSettings
     from impasto.styles import Pack
@@ -68,11 +73,14 @@ __all__ = [
     "Picture",
     "Progress",
     "Recipe",
+    "RefusedPictureError",
     "Region",
     "RunPlan",
     "SettingsError",
+    "SigningError",
     "Stylization",
     "UnreadableImageError",
+    "Verification",
     "WeightsError",
     "check_golden",
     "compare",
@@ -86,9 +94,11 @@ __all__ = [
     "record_golden",
     "rerun",
     "run_campaign",
+    "sign",
     "stylize",
     "stylize_video",
     "sweep",
+    "verify",
 ]
 
 _HOMES = {
@@ -105,15 +115,18 @@ _HOMES = {
         "record_golden",
         "rerun",
         "run_campaign",
+        "sign",
         "stylize",
         "stylize_video",
         "sweep",
+        "verify",
     ),
     "impasto.batch.summary": ("Campaign",),
     "impasto.engines.base": ("Region", "RunPlan", "Stylization"),
     "impasto.evaluation.judge": ("Evaluation",),
     "impasto.images": ("Picture",),
     "impasto.progress": ("CancelToken", "Cancelled", "Progress"),
+    "impasto.provenance.verification": ("Verification",),
     "impasto.recipe": ("Recipe",),
     "impasto.settings": ("OptimizeSettings",),
     "impasto.styles": ("Pack",),

@@ -5,6 +5,8 @@ ImpastoError
 │   ├── UnreadableImageError     missing, empty, truncated, not a picture, too large
 │   ├── ImageTooSmallError       fewer pixels than the network needs
 │   ├── OutputError              the output cannot be written where it was asked for
+│   ├── RefusedPictureError      a safety check refuses a picture
+│   ├── SigningError             the papers to sign with are missing, expired or do not fit
 │   └── SettingsError            a setting is out of bounds or contradicts another
 ├── WeightsError             network weights are missing or not what they should be (exit code 1)
 ├── MissingExtraError        an optional part is not installed (exit code 1)
@@ -49,6 +51,14 @@ class OutputError(InputError):
 
 class SettingsError(InputError):
     """A setting is out of its bounds, unknown, or contradicts another."""
+
+
+class RefusedPictureError(InputError):
+    """A safety check refuses a picture that went in or came out."""
+
+
+class SigningError(InputError):
+    """A file cannot be signed: the papers are missing, expired or do not fit, or it is signed already."""
 
 
 class WeightsError(ImpastoError):

@@ -12,6 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from impasto.errors import InputError
 
+#: How much goes into a picture file: recipe and source type, the source type alone, or nothing.
+Metadata = Literal["full", "minimal", "none"]
+
+#: IPTC's words for where a picture comes from: https://cv.iptc.org/newscodes/digitalsourcetype/
+SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
 #: The trace has at most so many steps of a scale, and so many figures in all: about 40 kB of the 65 that JPEG holds.
 _TRACE_STEPS: Final = 64
 _TRACE_FIGURES: Final = 4000
@@ -106,6 +112,12 @@ class Recipe(_Part):
     def all_styles(self) -> tuple[Source, ...]:
         """Every style that went in: the picture's own, then those of regions."""
         return (*self.styles, *(region.style for region in self.regions))
+
+    @property
+    def source_type(self) -> str:
+        """IPTC's DigitalSourceType: a photo changed by a trained model, or, at strength 0, by none."""
+        word = "compositeWithTrainedAlgorithmicMedia"
+        return f"{SOURCE_TYPES}{'algorithmicallyEnhanced' if self.settings.get('strength') == 0 else word}"
 
     def to_json(self) -> str:
         """One line of JSON: what is written into files."""

@@ -36,6 +36,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a pack and two photos; the user's own places are empty."""
     for variable in ("IMPASTO_STYLES", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "user" / variable))
+    monkeypatch.setenv("IMPASTO_PROVENANCE", str(tmp_path / "papers"))
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for number in range(2):
@@ -48,14 +49,16 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 WORDS = ("batch", "brand.toml", "photos", "-o", "out", "--workers", "1")
 
 
-def test_batch_paints_reports_and_goes_on(run: Run) -> None:
-    first = run(*WORDS, "--json")
+def test_batch_paints_signs_reports_and_goes_on(run: Run) -> None:
+    assert run("provenance", "init").returncode == 0
+    first = run(*WORDS, "--json", "--sign", "local")
     assert first.returncode == 0, first.stderr
     document = json.loads(first.stdout)
     assert document["name"] == "Spring"
     assert (document["counts"]["done"], document["warnings"]) == (2, [])
     assert [row["outputs"][1] for row in document["rows"]] == ["story/0--wave.jpg", "story/1--wave.jpg"]
     assert all(Path("out", name).exists() for row in document["rows"] for name in row["outputs"])
+    assert run("verify", *(Path("out", name) for row in document["rows"] for name in row["outputs"])).returncode == 0
     assert first.stderr.splitlines()[0] == "2 to paint, 0 there already, 0 rejected"
     assert first.stderr.splitlines()[-1].endswith("; out/report.html")
     second = run(*WORDS)

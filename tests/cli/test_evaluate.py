@@ -162,7 +162,7 @@ def test_manifest_alone_is_a_set(run, copy_of_finished, loose) -> None:
 def test_gate_is_the_same_with_and_without_a_recipe_in_the_file(run, folder, fast) -> None:
     words = ("stylize", "content.png", "style.png", "-o", "out.png", "--gate", "--json", "--quiet", *fast)
     palette = ("--color", "palette", "--palette", "#112233,#ffeedd")
-    inside, left_out = (json.loads(run(*words, *palette, "--metadata", kind).stdout) for kind in ("recipe", "none"))
+    inside, left_out = (json.loads(run(*words, *palette, "--metadata", kind).stdout) for kind in ("full", "none"))
     assert "palette_distance" in inside["gate"]["values"]
     assert left_out["gate"] == inside["gate"]
 

@@ -47,7 +47,7 @@ def start(home: Path, *options: str, **environment: str) -> Served:
     source = Path(impasto.__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "impasto", "serve", "--home", home, "--port", "0", *options],
-        env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "IMPASTO_SAFETY": "off", **environment},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -19,6 +19,7 @@ from tests.service.conftest import LONG, QUICK, end, send, start
 
 import impasto
 from impasto import api
+from impasto.provenance.identity import make_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +88,10 @@ def test_killed_service_started_again_ends_its_job_with_the_same_bytes(tmp_path:
     assert result == whole.read_bytes()
 
 
-def test_killed_worker_is_started_again(tmp_path: Path, photo, painting) -> None:
-    with running(tmp_path) as client:
+def test_killed_worker_is_started_again_and_signs(tmp_path: Path, photo, painting, monkeypatch) -> None:
+    monkeypatch.setenv("IMPASTO_PROVENANCE", str(tmp_path / "papers"))
+    make_identity(tmp_path / "papers", name="Studio")
+    with running(tmp_path / "home", "--sign", "local") as client:
         job = client.post("/v1/jobs", json=job_of(client, photo, painting, settings={**LONG, "steps": 100})).json()[
             "id"
         ]
@@ -97,6 +100,9 @@ def test_killed_worker_is_started_again(tmp_path: Path, photo, painting) -> None
         worker.send_signal(signal.SIGKILL)
         until(client, job, lambda job: job["state"] == "done")
         assert client.get("/readyz").json()["ready"]
+        (tmp_path / "result.png").write_bytes(client.get(f"/v1/jobs/{job}/result").content)
+    assert impasto.verify(tmp_path / "result.png").outcome == "trusted"
+    assert (tmp_path / "home/registry.sqlite").exists()
 
 
 def test_full_queue_is_answered_with_429_and_when_to_come_again(tmp_path: Path, photo, painting) -> None:

@@ -178,7 +178,7 @@ def test_read_recipe_finds_what_save_wrote(made: impasto.Stylization, tmp_path) 
 
 
 def test_read_recipe_of_a_picture_without_one_is_refused(made: impasto.Stylization, tmp_path) -> None:
-    path = made.save(tmp_path / "out.png", metadata=False)
+    path = made.save(tmp_path / "out.png", metadata="none")
     with pytest.raises(impasto.InputError, match="holds no recipe"):
         impasto.read_recipe(path)
 

@@ -40,6 +40,7 @@ class Pictures:
         store: where assets and results are kept.
         owner: whose.
         roots: folders whose files may be read, with everything below them.
+        safety: the safety check that looks at them; None: none does.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class Pictures:
         store: Store,
         owner: str,
         roots: Sequence[Path] = (),
+        safety: str | None = None,
     ) -> None:
-        self._jobs, self._store, self._owner = jobs, store, owner
+        self._jobs, self._store, self._owner, self._safety = jobs, store, owner, safety
         self._roots = [root.resolve() for root in roots]
 
     def asset(self, picture: str) -> str:
@@ -87,7 +89,7 @@ class Pictures:
     def _kept(self, data: bytes) -> str:
         from impasto.jobs.intake import take  # Pillow comes with it
 
-        return str(take(self._store, data, owner=self._owner)["id"])
+        return str(take(self._store, data, owner=self._owner, safety=self._safety)["id"])
 
     def _ways(self) -> str:
         return _WAYS + (f", or a file in {', '.join(map(str, self._roots))}" if self._roots else "")

@@ -59,6 +59,7 @@ class Tools:
         judge: judges results; shared by all owners.
         roots: folders whose pictures may be named by their path.
         address: of the service, where results can be fetched; None: results are files of this machine.
+        safety: the safety check that looks at pictures; None: none does.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Tools:
         judge: Judge,
         roots: Sequence[Path] = (),
         address: str | None = None,
+        safety: str | None = None,
     ) -> None:
         self.jobs, self.owner = jobs, owner
-        self.pictures = Pictures(jobs, jobs.store, owner, roots)
+        self.pictures = Pictures(jobs, jobs.store, owner, roots, safety)
         self.talk = Talk(jobs, address)
         self._judge = judge
 

@@ -36,7 +36,7 @@ def serve_stdio(tools: Tools) -> None:
     anyio.run(run)
 
 
-def create_agents_app(jobs: DurableJobs, path: str = "/mcp") -> Starlette:
+def create_agents_app(jobs: DurableJobs, path: str = "/mcp", *, safety: str | None = None) -> Starlette:
     """The MCP server as an ASGI application, streamable HTTP in both protocol eras.
 
     Whoever mounts it has checked the request's host, origin and key, and says whose it is: ``owner`` in the scope's
@@ -45,12 +45,13 @@ def create_agents_app(jobs: DurableJobs, path: str = "/mcp") -> Starlette:
     Args:
         jobs: the queue and the files.
         path: at which it answers.
+        safety: the safety check that looks at pictures; None: none does.
     """
     judge = Judge()
 
     def tools_for(request: Request) -> Tools:
         address = str(request.base_url).rstrip("/")
-        return Tools(jobs, owner=request.state.owner, judge=judge, address=address)
+        return Tools(jobs, owner=request.state.owner, judge=judge, address=address, safety=safety)
 
     app = create_server(tools_for).streamable_http_app(
         streamable_http_path=path,

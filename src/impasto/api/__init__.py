@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from impasto.api.evaluate import evaluate
-from impasto.api.stylize import plan, read_recipe, rerun, stylize
+from impasto.api.stylize import plan, read_recipe, rerun, same_pixels, stylize
 from impasto.diagnostics import diagnose
 from impasto.evaluation.gates import EXIT_CODES, Gates
 from impasto.evaluation.metric import Metric, installed_metrics
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
+    from impasto.provenance.identity import identity_folder, keep_identity, make_identity
+    from impasto.provenance.safety import installed_check, load_check
+    from impasto.provenance.signers import load_signer
+    from impasto.provenance.signing import sign
+    from impasto.provenance.verification import verify
     from impasto.video.stream import as_jpeg
 
 __all__ = [
@@ -56,8 +61,14 @@ __all__ = [
     "export_onnx",
     "export_style",
     "get_style",
+    "identity_folder",
     "import_style",
+    "installed_check",
+    "keep_identity",
     "list_styles",
+    "load_check",
+    "load_signer",
+    "make_identity",
     "metrics",
     "plan",
     "plan_campaign",
@@ -70,6 +81,8 @@ __all__ = [
     "rerun",
     "reuse_memory",
     "run_campaign",
+    "same_pixels",
+    "sign",
     "style_card",
     "style_to_train",
     "stylize",
@@ -80,9 +93,18 @@ __all__ = [
     "train_on_ray",
     "train_style",
     "trained_file",
+    "verify",
 ]
 
 _HOMES: Final = {
+    "identity_folder": "impasto.provenance.identity",
+    "installed_check": "impasto.provenance.safety",
+    "keep_identity": "impasto.provenance.identity",
+    "load_check": "impasto.provenance.safety",
+    "load_signer": "impasto.provenance.signers",
+    "make_identity": "impasto.provenance.identity",
+    "sign": "impasto.provenance.signing",
+    "verify": "impasto.provenance.verification",
     "run_campaign": "impasto.api.campaigns",
     "read_campaign": "impasto.api.campaigns",
     "plan_campaign": "impasto.api.campaigns",

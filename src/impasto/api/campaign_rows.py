@@ -143,7 +143,13 @@ def _painted(job: Job, began: float) -> Result:
     written = read(target)  # the saved file counts
     found = _judged(run, written, made)
     for channel, name in zip(job.channels, job.files, strict=True):
-        write(for_channel(written, channel), place / name, metadata=made.recipe.to_json(), quality=channel.quality)
+        write(
+            for_channel(written, channel),
+            place / name,
+            metadata=made.recipe.to_json(),
+            source_type=made.recipe.source_type,
+            quality=channel.quality,
+        )
     return Result.done(
         job,
         width=written.width,

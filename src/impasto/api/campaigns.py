@@ -23,9 +23,11 @@ from impasto.batch.outputs import PLANNED, Outputs, keep_planned, refuse_full
 from impasto.batch.plan import Plan, disk_mb, make_jobs, style_source
 from impasto.batch.remote import Mirror, is_remote
 from impasto.batch.summary import Campaign
-from impasto.errors import InputError, OutputError, SettingsError
+from impasto.errors import ImpastoError, InputError, OutputError, SettingsError
 from impasto.evaluation.gates import Gates
 from impasto.progress import CancelToken
+from impasto.provenance.signers import load_signer
+from impasto.provenance.signing import sign as sign_file
 from impasto.settings import ENGINES
 from impasto.styles import Pack, make_pack, read_pack
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from impasto.batch.inputs import Input, Problem
     from impasto.batch.job import Job
     from impasto.batch.journal import Decision
+    from impasto.provenance.signers import Signer
 
     PathLike = str | os.PathLike[str]
     Call = Callable[[Callable[[Job], Result], Sequence[Job]], Iterator[tuple[Job, Result | None]]]
@@ -100,6 +103,7 @@ def run_campaign(
     ray: str | None = None,
     failed_only: bool = False,
     overwrite: bool = False,
+    sign: str | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     on_result: Callable[[int, int, Result], None] | None = None,
     cancel: CancelToken | None = None,
@@ -119,6 +123,8 @@ def run_campaign(
         ray: ``local``, or the address of a Ray cluster that sees the same folders; None: processes of this machine.
         failed_only: only what failed before.
         overwrite: whether files that are not the campaign's own may be replaced.
+        sign: who signs what is painted now, see :func:`~impasto.provenance.signers.load_signer`; None: nobody. It is
+            done here, so the workers need no key.
         on_plan: called with the plan before the first picture.
         on_result: called with number, count and result after each.
         cancel: ends it between two pictures; what is finished is kept and reported.
@@ -130,7 +136,8 @@ def run_campaign(
         InputError: the pack, the inputs or the manifest cannot be used, or another run works in the folder.
         SettingsError: a rule of the pack is none.
         OutputError: there is no space, or a file of somebody else would be replaced.
-        MissingExtraError: Ray or what finds faces is not installed.
+        SigningError: the signer cannot sign.
+        MissingExtraError: Ray, what finds faces, or what signs is not installed.
 
     Example:
         >>> import impasto
@@ -138,6 +145,7 @@ def run_campaign(
     """
     place, mirror = _placed(os.fspath(output))
     token = cancel or CancelToken()
+    signer = load_signer(sign) if sign else None
     asked = _asked(pack, inputs, place, manifest, decisions, workers, failed_only=failed_only)
     with Journal(place) as journal:
         if decisions is not None:
@@ -154,6 +162,8 @@ def run_campaign(
             fresh: dict[str, Result] = {}
             for number, (job, result) in enumerate(call(paint_job, plan.jobs), start=1):
                 kept = result or Result.failed(job, "its process died twice; there may not be enough memory for it")
+                if signer and kept.status == "done":
+                    kept = _signed(job, kept, signer)
                 if mirror and kept.status == "done":
                     kept = _sent(job, kept, mirror)
                 journal.add(kept)
@@ -354,6 +364,16 @@ def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
     if fresh:
         journal.keep_targets(targets | fresh)
     return bool(fresh)
+
+
+def _signed(job: Job, result: Result, signer: Signer) -> Result:
+    """What came of a job when its files are signed: one with a file that cannot be signed failed."""
+    try:
+        for name in result.outputs:
+            sign_file(Path(job.place) / name, signer)
+    except ImpastoError as error:
+        return Result.failed(job, " ".join(str(error).split()))
+    return result
 
 
 def _sent(job: Job, result: Result, mirror: Mirror) -> Result:

@@ -232,7 +232,11 @@ def _check(output: Path, expected: GoldenOutput, tolerances: Mapping[str, float]
         for name, value in expected.values.items()
     }
     data = encode(
-        made.picture, output.suffix, metadata=made.recipe.to_json(), bit_depth=recipe.settings.get("bit_depth", 8)
+        made.picture,
+        output.suffix,
+        metadata=made.recipe.to_json(),
+        source_type=made.recipe.source_type,
+        bit_depth=recipe.settings.get("bit_depth", 8),
     )
     then, now = expected.environment.model_dump(), made.recipe.environment.model_dump()
     is_outside = any(difference.is_outside for difference in differences.values())

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
+
 from impasto.api.styles import resolved, several, sole_picture
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
@@ -223,6 +225,19 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     if text is None:
         raise InputError(f"{path} holds no recipe; impasto writes one unless it is told --metadata none")
     return Recipe.from_json(text)
+
+
+def same_pixels(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two picture files show the same, whatever else is in them.
+
+    Raises:
+        UnreadableImageError: one is no picture.
+    """
+    ours, theirs = read(path), read(other)
+    if (ours.alpha is None) != (theirs.alpha is None) or ours.pixels.shape != theirs.pixels.shape:
+        return False
+    alphas_equal = ours.alpha is None or theirs.alpha is None or torch.equal(ours.alpha, theirs.alpha)
+    return alphas_equal and torch.equal(ours.pixels, theirs.pixels)
 
 
 def _same(picture: Picture, source: Source) -> Picture:

@@ -81,6 +81,18 @@ Gates = Annotated[
     ),
 ]
 
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        "--sign",
+        metavar="WHO",
+        envvar="IMPASTO_SIGN",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="sign what is written (C2PA): local, local:FOLDER, or a plug-in's NAME:WHAT; see impasto provenance init",
+    ),
+]
+
 #: Where files lie that a recipe names.
 ContentFile = Annotated[
     Path | None, typer.Option("--content", metavar="FILE", show_default=False, help="where the content lies")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Json, Quiet
+from impasto.cli.arguments import OUTPUT_PANEL, Json, Quiet, Sign
 from impasto.cli.progress import Count, counts_on_stderr, duration
 from impasto.cli.run import handle_signals
 from impasto.cli.terminal import print_json, printable, say, warnings_so_far
@@ -73,6 +73,7 @@ def batch(
         bool,
         typer.Option("--overwrite", rich_help_panel=OUTPUT_PANEL, help="replace files that are not the campaign's own"),
     ] = False,
+    sign: Sign = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -117,6 +118,7 @@ def batch(
                     inputs or (),
                     **about,
                     ray=ray,
+                    sign=sign,
                     on_plan=None if quiet else _show,
                     on_result=on_result,
                     cancel=token,

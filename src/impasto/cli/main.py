@@ -23,6 +23,7 @@ from impasto.cli.info import info
 from impasto.cli.live import live
 from impasto.cli.mcp import mcp
 from impasto.cli.plan import plan
+from impasto.cli.provenance import provenance_app, verify
 from impasto.cli.rerun import rerun
 from impasto.cli.serve import keys_app, serve, work
 from impasto.cli.study import study_app
@@ -59,6 +60,7 @@ for verb in (
     plan,
     info,
     rerun,
+    verify,
     evaluate,
     explain,
     sweep,
@@ -77,6 +79,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
 app.add_typer(styles_app, name="styles")
+app.add_typer(provenance_app, name="provenance")
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,7 +1,7 @@
 """``impasto rerun``: a picture again, from the recipe inside it and the files it was made of."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -53,6 +53,9 @@ _Output = Annotated[
         help="where the picture goes; by default FILE's name with -rerun before the extension",
     ),
 ]
+
+
+_PIXELS: Final = "pixel for pixel; what stands beside the pixels differs, such as a signature"
 
 
 def rerun(
@@ -114,12 +117,19 @@ def rerun(
 
     stylization = run(compute)
     identical = output.read_bytes() == before
+    same_pixels = identical or api.same_pixels(file, output)
     differences = _differences(recipe.environment, stylization.recipe.environment)
+    if identical or same_pixels:
+        verdict = f"identical to {file}, {'byte for byte' if identical else _PIXELS}"
+    else:
+        verdict = _verdict(file, stylization, recipe, differences=differences)
     if not quiet:
-        say(_verdict(file, stylization, recipe, identical=identical, differences=differences))
+        say(verdict)
     if json:
         document = summary(stylization, output)
-        print_json(document | {"identical": identical, "environment_differences": differences})
+        print_json(
+            document | {"identical": identical, "identical_pixels": same_pixels, "environment_differences": differences}
+        )
 
 
 def _differences(then: "Environment", now: "Environment") -> dict[str, list[str]]:
@@ -133,12 +143,9 @@ def _verdict(
     stylization: "Stylization",
     recipe: "Recipe",
     *,
-    identical: bool,
     differences: dict[str, list[str]],
 ) -> str:
-    """Whether the picture came out the same, and if not, what may be the reason."""
-    if identical:
-        return f"identical to {file}, byte for byte"
+    """What may be the reason that the picture did not come out the same."""
     if differences:
         changed = ", ".join(f"{name} {then} → {now}" for name, (then, now) in differences.items())
         return f"not identical to {file}; the environment differs: {changed}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from impasto.cli.live_page import LivePage
     from impasto.engines.base import Stylization
     from impasto.progress import OnProgress, Progress
+    from impasto.recipe import Metadata
 
     Compute = Callable[[OnProgress, CancelToken], Stylization]
 
@@ -39,7 +40,9 @@ class Run:
     """The files that go in; none of them may be the output."""
     bit_depth: int = 8
     quality: int = 95
-    metadata: bool = True
+    metadata: Metadata = "full"
+    sign: str | None = None
+    """Who signs the file."""
     quiet: bool = False
     save_every: int | None = None
     keep_on_interrupt: bool = False
@@ -53,11 +56,14 @@ class Run:
         """Compute and write, or leave nothing behind.
 
         Raises:
-            SettingsError: a preview that should be shown quietly.
+            SettingsError: a preview that should be shown quietly, or a signature in a file that shall tell nothing.
+            SigningError: the signer cannot sign.
             InputError: the output is an input or cannot be written; a preview in a terminal, and there is none.
             typer.Exit: the run was cancelled; 128 plus the signal's number.
         """
         refuse_overwriting(self.output, self.inputs)
+        if self.sign and self.metadata == "none":
+            raise SettingsError("--sign puts a manifest into the file and --metadata none nothing; use minimal")
         token = CancelToken()
         live = self._live(token)
         preview = Preview(self.output, self.save_every) if self.save_every else None
@@ -116,9 +122,12 @@ class Run:
                         live.update(progress)
 
                 api.check_destination(self.output, bit_depth=self.bit_depth)
+                signer = api.load_signer(self.sign) if self.sign else None
                 stylization = compute(on_progress, token)
             token.check()  # an interruption during the last step
             stylization.save(self.output, metadata=self.metadata, quality=self.quality)
+            if signer:
+                api.sign(self.output, signer)
             if live:
                 live.finish(stylization.picture)
         return stylization

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from impasto.cli.arguments import Sign
 from impasto.cli.terminal import print_json, result_console, say
 from impasto.errors import MissingExtraError, SettingsError
+from impasto.provenance.safety import installed_check, load_check
+from impasto.provenance.signers import load_signer
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _DATABASE_VARIABLE = "IMPASTO_DATABASE"
 _HOME_VARIABLE = "IMPASTO_HOME"
+_SAFETY_VARIABLE = "IMPASTO_SAFETY"
 
 _Home = Annotated[
     Path | None,
@@ -40,6 +44,16 @@ _Database = Annotated[
     ),
 ]
 
+_Safety = Annotated[
+    str,
+    typer.Option(
+        "--safety",
+        metavar="auto|off|NAME",
+        envvar=_SAFETY_VARIABLE,
+        help="a check that refuses pictures, uploaded and painted; auto: the one that is installed, if any",
+    ),
+]
+
 keys_app = typer.Typer(help="API keys of the service: needed wherever others can reach it.", no_args_is_help=True)
 
 
@@ -56,6 +70,8 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", show_default=False, help="a name by which it may be asked for; once per name"),
     ] = None,
+    sign: Sign = None,
+    safety: _Safety = "auto",
     queue: Annotated[int, typer.Option(min=1, help="jobs that may wait; more are refused with 429")] = 100,
     max_upload: Annotated[int, typer.Option(min=1, max=512, metavar="MIB", help="largest file that is taken")] = 32,
 ) -> None:
@@ -73,15 +89,25 @@ def serve(
     from impasto.service.config import ServiceConfig
     from impasto.service.server import serve as run
 
-    config = ServiceConfig(host=host, port=port, allow_hosts=tuple(allow_host or ()), max_upload_mb=max_upload)
+    check = _check(safety)
+    if sign:
+        load_signer(sign)  # what is wrong with it is said now, and not by every job
+    config = ServiceConfig(
+        host=host, port=port, allow_hosts=tuple(allow_host or ()), max_upload_mb=max_upload, safety=check
+    )
     if config.needs_keys and all(key.revoked_s for key in list_keys(jobs.engine)):
         raise SettingsError(
             f"on {host} everybody needs an API key, and there is none yet; make one with `impasto keys add OWNER`, "
             "or listen on 127.0.0.1"
         )
-    place = {_HOME_VARIABLE: str(jobs.store.home), **({_DATABASE_VARIABLE: database} if database else {})}
+    place = {
+        _HOME_VARIABLE: str(jobs.store.home),
+        _SAFETY_VARIABLE: check or "off",
+        **({_DATABASE_VARIABLE: database} if database else {}),
+        **({"IMPASTO_SIGN": sign} if sign else {}),
+    }
     beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent"], place) if worker else None
-    agents = _agents(jobs)
+    agents = _agents(jobs, check)
     also = " agents find their tools at /mcp;" if agents else ""
     run(
         jobs,
@@ -105,6 +131,8 @@ def work(
             help="the worker's name; started again under it, it goes on with its job at once",
         ),
     ] = None,
+    sign: Sign = None,
+    safety: _Safety = "auto",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Add a worker to a service: it takes jobs from the queue until Ctrl-C or SIGTERM.
@@ -114,7 +142,7 @@ def work(
     jobs = _open(home, database)
     from impasto.jobs.worker import Worker
 
-    one = Worker(jobs, slot or _slot("worker"))
+    one = Worker(jobs, slot or _slot("worker"), signer=load_signer(sign) if sign else None, safety=_check(safety))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: one.leave())
     parent = os.getppid()
@@ -189,13 +217,26 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
     return DurableJobs(home.absolute(), database=database, **more)
 
 
-def _agents(jobs: "DurableJobs") -> "Starlette | None":
+def _agents(jobs: "DurableJobs", safety: str | None) -> "Starlette | None":
     """The tools for AI agents, if what they need is installed."""
     try:
         from impasto.agents.transports import create_agents_app
     except ImportError:
         return None
-    return create_agents_app(jobs)
+    return create_agents_app(jobs, safety=safety)
+
+
+def _check(safety: str) -> str | None:
+    """The safety check that is meant, found to work; None: none.
+
+    Raises:
+        SettingsError: there is none of that name.
+        MissingExtraError: it is not installed.
+    """
+    name = {"off": None, "auto": installed_check()}.get(safety, safety)
+    if name is not None:
+        load_check(name)
+    return name
 
 
 def _slot(kind: str) -> str:

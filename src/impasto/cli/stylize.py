@@ -16,6 +16,7 @@ from impasto.cli.arguments import (
     Quality,
     Quiet,
     Regions,
+    Sign,
     Styles,
 )
 from impasto.cli.options import with_settings
@@ -43,9 +44,12 @@ _Output = Annotated[
     ),
 ]
 _Metadata = Annotated[
-    Literal["recipe", "none"],
+    Literal["full", "minimal", "none"],
     typer.Option(
-        "--metadata", rich_help_panel=OUTPUT_PANEL, help="what goes into the file; info and rerun need the recipe"
+        "--metadata",
+        rich_help_panel=OUTPUT_PANEL,
+        help="what goes into the file: the recipe, which info and rerun need, and that a trained model took part; "
+        "the latter alone; or nothing",
     ),
 ]
 _SaveEvery = Annotated[
@@ -103,7 +107,8 @@ def stylize(
     quality: Quality = None,
     region: Regions = None,
     output: _Output,
-    metadata: _Metadata = "recipe",
+    metadata: _Metadata = "full",
+    sign: Sign = None,
     file_quality: FileQuality = 95,
     save_every: _SaveEvery = None,
     workdir: _Workdir = None,
@@ -127,7 +132,8 @@ def stylize(
         inputs=asked.files,
         bit_depth=asked.settings.bit_depth,
         quality=file_quality,
-        metadata=metadata == "recipe",
+        metadata=metadata,
+        sign=sign,
         quiet=quiet,
         save_every=save_every,
         keep_on_interrupt=keep_on_interrupt,

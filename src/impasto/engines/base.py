@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from impasto.engines.frames import FramePainter
     from impasto.progress import CancelToken, OnProgress
-    from impasto.recipe import Recipe, Scale
+    from impasto.recipe import Metadata, Recipe, Scale
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ class Stylization:
     stopped_early: bool
     """Whether a time budget or a stop ended it before its planned steps."""
 
-    def save(self, path: str | os.PathLike[str], *, metadata: bool = True, quality: int = 95) -> Path:
-        """Write the picture, with its recipe inside unless ``metadata`` is False.
+    def save(self, path: str | os.PathLike[str], *, metadata: Metadata = "full", quality: int = 95) -> Path:
+        """Write the picture, with its recipe inside unless ``metadata`` says otherwise.
 
         Args:
             path: the extension decides the format.
-            metadata: whether the recipe goes into the file.
+            metadata: ``full``: the recipe, and that a trained model took part; ``minimal``: only the latter; ``none``.
             quality: of JPEG, WebP and AVIF, 1..100.
 
         Raises:
@@ -86,7 +86,8 @@ class Stylization:
         return write(
             self.picture,
             path,
-            metadata=self.recipe.to_json() if metadata else None,
+            metadata=self.recipe.to_json() if metadata == "full" else None,
+            source_type=None if metadata == "none" else self.recipe.source_type,
             quality=quality,
             bit_depth=self.picture.bit_depth,
         )

@@ -4,7 +4,7 @@ What it does not do: decide whether a picture is large enough (the engines know)
 """
 
 from impasto.images.masks import fill_transparent, mask_of
-from impasto.images.metadata import read_metadata
+from impasto.images.metadata import read_metadata, read_source_type
 from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.images.recolor import ColorStatistics, keep_luminance, match_histogram, match_linear
@@ -31,6 +31,7 @@ __all__ = [
     "output_formats",
     "read",
     "read_metadata",
+    "read_source_type",
     "resize",
     "rotate",
     "write",

@@ -16,7 +16,7 @@ from PIL import ExifTags, ImageFile
 from impasto.errors import MissingExtraError, OutputError
 from impasto.images.color import embedded_profile, srgb_profile, transform_to_srgb, wants_rgb
 from impasto.images.icc import Converter, matrix_converter
-from impasto.images.metadata import PNG_KEYWORD, xmp_packet
+from impasto.images.metadata import png_texts, xmp_packet
 from impasto.images.modes import Decoded, decode, upright
 
 INSTALL = "pip install 'impasto[vips]'"
@@ -91,13 +91,14 @@ def decode_deep(image: ImageFile.ImageFile, data: bytes, name: str) -> Decoded:
     return upright(Decoded(pixels, alpha, tuple(notes), bit_depth=16), image)
 
 
-def encode_deep(values: NDArray[np.generic], kind: str, metadata: str | None) -> bytes:
+def encode_deep(values: NDArray[np.generic], kind: str, metadata: str | None, source_type: str | None) -> bytes:
     """A PNG or TIFF file with 16 bits per channel; the same arguments give the same bytes.
 
     Args:
         values: RGB or RGBA ``(h, w, 3 | 4)``, sRGB, uint16.
         kind: "PNG" or "TIFF".
         metadata: a checked string to be read back by `read_metadata`, or None.
+        source_type: the same for `read_source_type`.
 
     Returns:
         The whole file, with the sRGB profile.
@@ -114,10 +115,10 @@ def encode_deep(values: NDArray[np.generic], kind: str, metadata: str | None) ->
         image.set_type(vips.GValue.blob_type, "icc-profile-data", srgb_profile())
         if kind == "PNG":
             file: bytes = image.pngsave_buffer(bitdepth=16, filter="paeth", keep="icc")
-            file = file if metadata is None else _with_text(file, metadata)
+            file = _with_texts(file, png_texts(metadata, source_type))
         else:
-            if metadata is not None:
-                image.set_type(vips.GValue.blob_type, "xmp-data", xmp_packet(metadata))
+            if (packet := xmp_packet(metadata, source_type)) is not None:
+                image.set_type(vips.GValue.blob_type, "xmp-data", packet)
             file = image.tiffsave_buffer(compression="deflate", predictor="horizontal", keep="icc|xmp")
     except vips.Error as error:
         raise OutputError(
@@ -206,13 +207,14 @@ def _png_chunk(data: bytes, kind: bytes) -> bytes | None:
     return None
 
 
-def _with_text(file: bytes, metadata: str) -> bytes:
-    """A PNG file with the metadata as its first text: libvips writes tEXt, which holds Latin-1 only."""
-    text = metadata.encode()
-    # keyword, not compressed, no language, no translated keyword (PNG specification, 11.3.3.4)
-    chunk = b"iTXt" + PNG_KEYWORD.encode() + b"\0\0\0\0\0" + text
-    chunk = (len(chunk) - 4).to_bytes(4) + chunk + crc32(chunk).to_bytes(4)
-    return file[:_SIGNATURE_AND_IHDR_BYTES] + chunk + file[_SIGNATURE_AND_IHDR_BYTES:]
+def _with_texts(file: bytes, texts: dict[str, str]) -> bytes:
+    """A PNG file with these texts as its first: libvips writes tEXt, which holds Latin-1 only."""
+    chunks = b""
+    for keyword, text in texts.items():
+        # keyword, not compressed, no language, no translated keyword (PNG specification, 11.3.3.4)
+        chunk = b"iTXt" + keyword.encode() + b"\0\0\0\0\0" + text.encode()
+        chunks += (len(chunk) - 4).to_bytes(4) + chunk + crc32(chunk).to_bytes(4)
+    return file[:_SIGNATURE_AND_IHDR_BYTES] + chunks + file[_SIGNATURE_AND_IHDR_BYTES:]
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from impasto.errors import OutputError, SettingsError
 from impasto.images.color import srgb_profile
 from impasto.images.deep import encode_deep, require_pyvips
-from impasto.images.metadata import PNG_KEYWORD, check_metadata, xmp_packet
+from impasto.images.metadata import check_metadata, png_texts, xmp_packet
 from impasto.images.picture import Picture
 from impasto.images.source import file_path
 from impasto.whole import write_whole
@@ -69,6 +69,7 @@ def write(
     path: str | os.PathLike[str],
     *,
     metadata: str | None = None,
+    source_type: str | None = None,
     quality: int = 95,
     bit_depth: int = 8,
 ) -> Path:
@@ -82,6 +83,7 @@ def write(
         picture: what to write.
         path: ends in one of `output_formats`; an existing file is replaced and keeps its permissions.
         metadata: a string, the recipe as JSON, to be read back by `read_metadata`.
+        source_type: an address of IPTC's vocabulary, to be read back by `read_source_type`.
         quality: of JPEG, WebP and AVIF, 1 to 100.
         bit_depth: bits per channel, 8 or, for PNG and TIFF, 16.
 
@@ -94,7 +96,14 @@ def write(
         SettingsError: ``quality`` or ``bit_depth`` is out of bounds.
     """
     target = _checked_target(path, bit_depth)
-    data = encode(picture, file_path(path).suffix, metadata=metadata, quality=quality, bit_depth=bit_depth)
+    data = encode(
+        picture,
+        file_path(path).suffix,
+        metadata=metadata,
+        source_type=source_type,
+        quality=quality,
+        bit_depth=bit_depth,
+    )
     write_whole(target, data)
     return file_path(path)
 
@@ -104,6 +113,7 @@ def encode(
     format: str,  # noqa: A002
     *,
     metadata: str | None = None,
+    source_type: str | None = None,
     quality: int = 95,
     bit_depth: int = 8,
 ) -> bytes:
@@ -118,6 +128,7 @@ def encode(
         format: one of `output_formats`, in any case, with or without the dot.
         metadata: a string, the recipe as JSON, to be read back by `read_metadata`. JPEG holds about 65,000
             bytes.
+        source_type: an address of IPTC's vocabulary, to be read back by `read_source_type`.
         quality: of JPEG, WebP and AVIF, 1 to 100; PNG and TIFF are lossless.
         bit_depth: bits per channel, 8 or, for PNG and TIFF, 16.
 
@@ -140,10 +151,11 @@ def encode(
             f"{picture.width}x{picture.height} px; write a PNG or TIFF, or make it smaller"
         )
     _check_bit_depth(kind, bit_depth)
+    for text in (metadata, source_type):
+        if text is not None:
+            check_metadata(text)
     if bit_depth == 16:
-        if metadata is not None:
-            check_metadata(metadata)
-        return encode_deep(_quantize(picture, keep_alpha=True, bit_depth=16), kind, metadata)
+        return encode_deep(_quantize(picture, keep_alpha=True, bit_depth=16), kind, metadata, source_type)
     options: dict[str, object] = {"icc_profile": srgb_profile()}
     match kind:
         case "JPEG":
@@ -156,8 +168,7 @@ def encode(
             options |= {"quality": quality, "subsampling": "4:4:4", "autotiling": False, "max_threads": 8}
         case "TIFF":
             options |= {"compression": "tiff_adobe_deflate"}
-    if metadata is not None:
-        options |= _metadata_options(metadata, kind)
+    options |= _metadata_options(metadata, source_type, kind)
 
     buffer = BytesIO()
     try:
@@ -169,14 +180,16 @@ def encode(
     return buffer.getvalue()
 
 
-def _metadata_options(metadata: str, kind: str) -> dict[str, object]:
+def _metadata_options(metadata: str | None, source_type: str | None, kind: str) -> dict[str, object]:
     """The encoder's options that carry the metadata."""
-    check_metadata(metadata)
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(PNG_KEYWORD, metadata)
+        for keyword, text in png_texts(metadata, source_type).items():
+            chunks.add_itxt(keyword, text)
         return {"pnginfo": chunks}
-    packet = xmp_packet(metadata)
+    packet = xmp_packet(metadata, source_type)
+    if packet is None:
+        return {}
     if kind == "JPEG" and len(packet) > _MAX_JPEG_XMP_BYTES:
         raise OutputError(
             f"the metadata need {len(packet)} bytes, but JPEG holds at most {_MAX_JPEG_XMP_BYTES}; write a PNG"

@@ -12,12 +12,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from filelock import FileLock, Timeout
+from PIL import Image
 
 from impasto import api
-from impasto.errors import ImpastoError, OutputError
+from impasto.errors import ImpastoError, OutputError, RefusedPictureError
 from impasto.images import Picture, fit_size, resize, write
 from impasto.jobs.job import ASSET
 from impasto.progress import Cancelled, CancelToken
+from impasto.provenance.safety import why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from impasto.jobs.job import Job
     from impasto.jobs.store import JobFolder, Store
     from impasto.progress import Progress
+    from impasto.provenance.signers import Signer
 
     #: Says how far the job is; gives how it was asked to end, if it was.
     Report = Callable[[dict[str, Any]], Literal["keep", "discard"] | None]
@@ -55,6 +58,8 @@ class Chunk:
         report: called a few times a second.
         is_leaving: whether the worker shall end; the chunk then ends early, with a checkpoint.
         one_step: whether it shall end after its first step.
+        signer: who signs the result; None: nobody.
+        safety: the safety check that looks at it; None: none does.
     """
 
     def __init__(
@@ -65,9 +70,12 @@ class Chunk:
         is_leaving: Callable[[], bool] = lambda: False,
         *,
         one_step: bool = False,
+        signer: Signer | None = None,
+        safety: str | None = None,
     ) -> None:
         self._job, self._store, self._report = job, store, report
         self._is_leaving, self._one_step = is_leaving, one_step
+        self._signer, self._safety = signer, safety
         self._folder: JobFolder = store.job(job.id)
         self._token = CancelToken()
         self._ends = job.request.engine_name in _RESUMABLE
@@ -83,6 +91,7 @@ class Chunk:
 
         Raises:
             Cancelled: the job was asked to end and drop its picture.
+            RefusedPictureError: the safety check refuses the result; nothing of it is left.
             ImpastoError: the job cannot be done.
         """
         self._folder.make()
@@ -150,8 +159,12 @@ class Chunk:
             logger.warning("%s", error)
 
     def _finished(self, result: Stylization) -> dict[str, Any]:
+        if self._safety:
+            self._refuse_unsafe(result.picture, self._safety)
         path = self._folder.result(self._job.request.format)
         result.save(path)
+        if self._signer:
+            api.sign(path, self._signer, registry=self._store.registry)
         data = path.read_bytes()
         facts = {
             "width": result.picture.width,
@@ -165,6 +178,12 @@ class Chunk:
         }
         self._folder.finish(facts)
         return facts
+
+    def _refuse_unsafe(self, picture: Picture, safety: str) -> None:
+        levels = (picture.pixels * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        if reason := why_unsafe(Image.fromarray(levels), safety):
+            self._folder.discard()
+            raise RefusedPictureError(f"the painted picture is refused: {reason}")
 
 
 def _described(progress: Progress) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A child process that decodes one upload to see whether it can be: limited in memory and time, trusted with nothing.
 
-Reads the file from stdin and prints what it found as JSON. Imports Pillow and nothing of ours, to start quickly.
+Reads the file from stdin and prints what it found as JSON. Imports Pillow and nothing of ours, to start quickly; only
+where a safety check is named as its argument, that is loaded too.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _DAMAGE: Final = (
 )
 
 
-def look(data: bytes) -> dict[str, Any]:
+def look(data: bytes, safety: str | None = None) -> dict[str, Any]:
     """The picture's format and size, or ``code`` and ``detail`` of why it is not kept."""
     # The limits on pixels are checked below, from the header; Pillow's own stands at a fixed number.
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -56,6 +57,8 @@ def look(data: bytes) -> dict[str, Any]:
             kind = image.format
             width, height = image.size
             image.load()
+            if safety and (refusal := _unsafe(image, safety)):
+                return refusal
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return _refused("image_too_large", f"it claims more than {MAX_PIXELS / 1e6:g} megapixels; make it smaller")
     except MemoryError:
@@ -86,6 +89,13 @@ def _too_large(width: int, height: int, file_bytes: int) -> dict[str, Any] | Non
     return None
 
 
+def _unsafe(image: Image.Image, safety: str) -> dict[str, Any] | None:
+    from impasto.provenance.safety import why_unsafe
+
+    reason = why_unsafe(image, safety)
+    return _refused("unsafe_image", f"{reason}; give another picture") if reason else None
+
+
 def _refused(code: str, detail: str) -> dict[str, Any]:
     return {"code": code, "detail": detail}
 
@@ -95,7 +105,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sys.stdout.write(json.dumps(look(sys.stdin.buffer.read())))
+    safety = sys.argv[1] if len(sys.argv) > 1 else None
+    sys.stdout.write(json.dumps(look(sys.stdin.buffer.read(), safety)))
 
 
 if __name__ == "__main__":

@@ -21,26 +21,42 @@ _WAIT_S: Final = 6 * CPU_S
 _DECODERS: Final = threading.BoundedSemaphore(2)
 
 
-def take(store: Store, data: bytes, *, owner: str) -> dict[str, Any]:
+def take(store: Store, data: bytes, *, owner: str, safety: str | None = None) -> dict[str, Any]:
     """Keep an owner's upload; gives its ``id``, ``format``, ``width``, ``height`` and ``bytes``.
 
+    Args:
+        store: where it goes.
+        data: the file.
+        owner: whose it is.
+        safety: the safety check that looks at it; None: none does.
+
     Raises:
-        RefusedAssetError: it is no picture, too large or damaged.
+        RefusedAssetError: it is no picture, too large, damaged, or the check refuses it.
         OutputError: it cannot be written.
     """
-    if not data:
-        raise RefusedAssetError("the upload is empty; send a picture", code="unsupported_image")
-    found = _looked_at(data)
-    if "code" in found:
-        raise RefusedAssetError(f"the upload is not taken: {found['detail']}", code=found["code"])
+    found = look_at(data, safety=safety)
     return {"id": store.keep(data, owner=owner), **found, "bytes": len(data)}
 
 
-def _looked_at(data: bytes) -> dict[str, Any]:
+def look_at(data: bytes, *, safety: str | None = None) -> dict[str, Any]:
+    """What an upload is: ``format``, ``width`` and ``height``; nothing is kept.
+
+    Raises:
+        RefusedAssetError: as :func:`take`.
+    """
+    if not data:
+        raise RefusedAssetError("the upload is empty; send a picture", code="unsupported_image")
+    found = _looked_at(data, safety)
+    if "code" in found:
+        raise RefusedAssetError(f"the upload is not taken: {found['detail']}", code=found["code"])
+    return found
+
+
+def _looked_at(data: bytes, safety: str | None) -> dict[str, Any]:
     with _DECODERS:
         try:
-            child = subprocess.run(
-                [sys.executable, "-m", "impasto.jobs.decode"],
+            child = subprocess.run(  # noqa: S603 — our own program
+                [sys.executable, "-m", "impasto.jobs.decode", *([safety] if safety else [])],
                 input=data,
                 capture_output=True,
                 timeout=_WAIT_S,

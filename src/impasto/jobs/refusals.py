@@ -41,9 +41,15 @@ class RefusedAssetError(UnreadableImageError):
     """An upload is not kept.
 
     Args:
-        code: ``unsupported_image`` (no picture, or of another format), ``image_too_large`` or ``corrupt_image``.
+        code: ``unsupported_image`` (no picture, or of another format), ``image_too_large``, ``corrupt_image``
+            or ``unsafe_image`` (a safety check refuses it).
     """
 
-    def __init__(self, message: str, *, code: Literal["unsupported_image", "image_too_large", "corrupt_image"]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: Literal["unsupported_image", "image_too_large", "corrupt_image", "unsafe_image"],
+    ) -> None:
         super().__init__(message)
         self.code = code

@@ -3,6 +3,7 @@
 assets/<owner>/ab/ab12…   uploads, named by their SHA-256, each owner's apart
 jobs/<id>/run/       the checkpoint of a job that is not done
 jobs/<id>/preview.jpg, result.png, result.json
+registry.sqlite      what was signed here
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Store:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.registry = home / "registry.sqlite"  # what was signed here
         try:
             for place in (home / "assets", home / "jobs"):
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)

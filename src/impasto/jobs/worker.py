@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from dbos import DBOSConfig
 
+    from impasto.provenance.signers import Signer
+
 logger = logging.getLogger("impasto")
 
 _BEAT_S: Final = 5.0
@@ -46,10 +48,21 @@ class Worker:
         jobs: the queue and the files.
         slot: its name; no two run under one.
         silence_s: after how long without a sign other workers are taken for dead.
+        signer: who signs results; None: nobody.
+        safety: the safety check that looks at them; None: none does.
     """
 
-    def __init__(self, jobs: DurableJobs, slot: str, *, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self,
+        jobs: DurableJobs,
+        slot: str,
+        *,
+        silence_s: float = SILENCE_S,
+        signer: Signer | None = None,
+        safety: str | None = None,
+    ) -> None:
         self._jobs, self._slot, self._silence_s = jobs, slot, silence_s
+        self._signer, self._safety = signer, safety
         self._leaving = threading.Event()
         self._at_work = threading.Lock()
 
@@ -155,7 +168,15 @@ class Worker:
             # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
             # before was something else.
             one_step = job.attempts > 0
-            facts = Chunk(job, self._jobs.store, report, self._leaving.is_set, one_step=one_step).run()
+            facts = Chunk(
+                job,
+                self._jobs.store,
+                report,
+                self._leaving.is_set,
+                one_step=one_step,
+                signer=self._signer,
+                safety=self._safety,
+            ).run()
         except Cancelled:
             folder.discard()
             self._end_job(job_id, "cancelled")

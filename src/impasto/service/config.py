@@ -21,6 +21,8 @@ class ServiceConfig:
     allow_hosts: tuple[str, ...] = ()
     """Names by which it may be asked for besides its own, without port."""
     max_upload_mb: int = 32
+    safety: str | None = None
+    """The safety check that looks at uploads."""
     longest_wait_s: float = 60.0
     """How long a request may wait for its job."""
     compatible_wait_s: float = 600.0

@@ -34,11 +34,20 @@ async def keep_upload(file: AnyUpload, service: Context, owner: str) -> dict[str
         Problem: it is larger than is taken.
         RefusedAssetError: it is no picture that is taken.
     """
+    data = await read_upload(file, service)
+    return await run_sync(lambda: take(service.jobs.store, data, owner=owner, safety=service.config.safety))
+
+
+async def read_upload(file: AnyUpload, service: Context) -> bytes:
+    """The bytes of one uploaded file.
+
+    Raises:
+        Problem: it is larger than is taken.
+    """
     limit = service.config.max_upload_mb
     if file.size is not None and file.size > limit << 20:
         raise Problem(413, "too_large", f"the file has {file.size >> 20} MiB, and at most {limit} MiB are taken")
-    data = await file.read()
-    return await run_sync(lambda: take(service.jobs.store, data, owner=owner))
+    return await file.read()
 
 
 @router.post("/jobs", status_code=202)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("impasto")
 
 #: Routes whose clients know OpenAI's errors only.
-_COMPATIBLE: Final = ("/v1/images", "/v1/models")
+_COMPATIBLE: Final = ("/v1/images", "/v1/models", "/v1/content_provenance_checks")
 
-_ASSET_STATUS: Final = {"unsupported_image": 415, "image_too_large": 413, "corrupt_image": 422}
+_ASSET_STATUS: Final = {"unsupported_image": 415, "image_too_large": 413, "corrupt_image": 422, "unsafe_image": 422}
 
 
 class Problem(Exception):  # noqa: N818 — an answer, not a fault

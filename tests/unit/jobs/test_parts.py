@@ -11,7 +11,7 @@ import psutil
 import pytest
 from tests.unit.jobs.conftest import OWNER, picture
 
-from impasto.errors import InputError
+from impasto.errors import InputError, RefusedPictureError
 from impasto.images import source
 from impasto.jobs import decode, keys, table
 from impasto.jobs.admission import Limits, admit
@@ -182,3 +182,13 @@ def test_keys_open_until_they_are_revoked(file_jobs) -> None:
     for wrong in ("", "a b", "../x", "x" * 65):
         with pytest.raises(InputError):
             keys.add_key(engine, wrong)
+
+
+def test_result_that_a_safety_check_refuses_fails_with_its_reason_and_leaves_nothing(file_jobs, request_for) -> None:
+    job = file_jobs.submit(request_for(file_jobs, engine="fast", settings={"image_size": 32}), owner=OWNER)
+    with pytest.raises(RefusedPictureError) as refused:
+        Chunk(job, file_jobs.store, lambda _: None, safety="opennsfw:1e-12").run()
+    reason = reason_of(refused.value, file_jobs.store)
+    assert reason["code"] == "RefusedPictureError"
+    assert "the painted picture is refused: the safety check takes it for sexual content" in reason["detail"]
+    assert not file_jobs.store.job(job.id).path.exists()
