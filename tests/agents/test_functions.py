@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import numpy as np
 import pytest
 from PIL import Image
+from tests.agents.conftest import SMALL
 
 import impasto
 from impasto.agents import call, openai_tools, tool_functions
@@ -54,6 +55,15 @@ def test_functions_are_plain_and_typed_and_hold_no_picture(tools: Tools, photo: 
     assert "preview" not in found
     with pytest.raises(SettingsError, match="stylize: quality='best' cannot be used"):
         stylize(photo, "mosaic", quality="best")
+
+
+@pytest.mark.slow
+def test_optimisation_is_judged_while_the_caller_waits(tools: Tools, photo: str, painting: str) -> None:
+    found = tools.stylize(photo, painting, quality="standard", settings=SMALL)
+    assert found.data["gate"]["outcome"] in ("ok", "review", "reject")
+    assert 0 < found.data["metrics"]["recognition"] < 1
+    assert "Verdict: " in found.text
+    assert found.data["next"]
 
 
 @pytest.mark.slow

@@ -7,17 +7,14 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-import anyio
 import httpx2
 import pytest
-from mcp import Client
 from starlette.testclient import TestClient
-from tests.agents.conftest import ENDLESS, mcp_command, text_of
+from tests.agents.conftest import ENDLESS, mcp_command
 
 from impasto.agents import tools as tools_module
 from impasto.agents.answers import quoted
 from impasto.agents.catalogue import call
-from impasto.agents.judging import Judge
 from impasto.agents.tools import NoWorkerError, Tools
 from impasto.agents.transports import create_agents_app
 from impasto.errors import ImpastoError, InputError
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.service.conftest import Served
 
+    from impasto.agents.judging import Judge
     from impasto.jobs.job import Job
 
 pytestmark = pytest.mark.slow

@@ -44,6 +44,7 @@ CATALOGUE: Final = {
     "cancel_job": _entry(Tools.cancel_job, is_read_only=False, is_destructive=True),
     "evaluate": _entry(Tools.evaluate, is_read_only=True),
     "compare": _entry(Tools.compare, is_read_only=True),
+    "verify_provenance": _entry(Tools.verify_provenance, is_read_only=True),
 }
 
 
@@ -64,8 +65,8 @@ def call(tools: Tools, name: str, arguments: Mapping[str, Any]) -> Answer:
 def tool_functions(tools: Tools) -> list[Callable[..., dict[str, Any]]]:
     """The tools as plain functions with types and docstrings, for frameworks that take such.
 
-    Each gives a dictionary with ``text``, data and the path of the ``file``; no picture is inside, since most frameworks
-    put what a function gives into the conversation as text. They raise :class:`ImpastoError` with one sentence.
+    Each gives a dictionary with ``text``, data and the path of the ``file``; no picture is inside, since most
+    frameworks put what a function gives into the conversation as text. They raise :class:`ImpastoError` with one sentence.
     """
     return [_plain(tools, name) for name in CATALOGUE]
 

@@ -152,14 +152,16 @@ def _read_below(root: Path, path: Path) -> bytes:
             below = os.open(part, flags | os.O_DIRECTORY, dir_fd=at)
             os.close(at)
             at = below
-        with os.fdopen(os.open(path.parts[-1] if path.parts else ".", flags, dir_fd=at), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(0, "it is no regular file")
-            if found.st_size > MOST_BYTES:
-                raise InputError(
-                    f"the file has {found.st_size >> 20} MiB, and at most {MOST_BYTES >> 20} MiB are taken"
-                )
-            return file.read(MOST_BYTES + 1)
+        opened = os.open(path.parts[-1] if path.parts else ".", flags, dir_fd=at)
     finally:
         os.close(at)
+    try:
+        found = os.fstat(opened)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(0, "it is no regular file")
+        if found.st_size > MOST_BYTES:
+            raise InputError(f"the file has {found.st_size >> 20} MiB, and at most {MOST_BYTES >> 20} MiB are taken")
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(MOST_BYTES + 1)
+    finally:
+        os.close(opened)

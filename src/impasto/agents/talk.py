@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from impasto.agents.judging import Verdict
     from impasto.jobs.durable import DurableJobs
     from impasto.jobs.job import Job
+    from impasto.provenance.verification import Verification
     from impasto.settings import PictureSettings
     from impasto.styles import Style
 
@@ -193,6 +194,40 @@ class Talk:
             )
         return Answer(" ".join([*lines, *_winners(labels, verdicts)]), {"results": rows}, sheet)
 
+    def provenance(self, found: Verification) -> Answer:
+        """What a file says of itself, and how far that can be believed. All its words are quoted."""
+        text = _SIGNED[found.outcome].format(
+            signer=quoted(found.signer or "somebody unnamed"), problems=", ".join(map(quoted, found.problems[:3]))
+        )
+        data: dict[str, Any] = {
+            "outcome": found.outcome,
+            "problems": [quoted(problem) for problem in found.problems[:10]],
+            **{
+                name: quoted(said) if (said := getattr(found, name)) else None
+                for name in ("signer", "issuer", "signed_at", "source_type")
+            },
+            "sha256": found.sha256,
+            "recipe": None,
+        }
+        if found.copy_of is not None:  # of which nothing else is told: it may be another owner's
+            data["copy_of"] = {"sha256": found.copy_of.sha256, "likeness": found.copy_of.likeness}
+            text += f" It is like a picture that was signed here ({found.copy_of.likeness})."
+        if found.recipe is not None and found.recipe_from in _TOLD_BY:
+            recipe = found.recipe
+            data["recipe"] = {
+                "told_by": found.recipe_from,
+                "engine": quoted(recipe.engine),
+                "content": {"name": quoted(recipe.content.name), "sha256": quoted(recipe.content.sha256)},
+                "styles": [{"name": quoted(one.name), "sha256": quoted(one.sha256)} for one in recipe.all_styles[:8]],
+                "settings": {
+                    quoted(name): quoted(value)
+                    for name, value in list(recipe.settings.items())[:60]
+                    if value is not None
+                },
+            }
+            text += f" Engine {quoted(recipe.engine)} of impasto made it, {_TOLD_BY[found.recipe_from]}."
+        return Answer(text, data)
+
     def progress(self, job: Job) -> tuple[float, str]:
         """The share of a job that is done, and a few words."""
         if job.state == "queued":
@@ -299,6 +334,14 @@ class Talk:
         )
         return Link(uri, f"impasto-{job.id[:8]}.{kind}", f"image/{kind}", path.stat().st_size, about)
 
+
+_SIGNED: Final = {
+    "trusted": "Trusted: signed by {signer}, and unchanged since.",
+    "valid": "Signed and unchanged, but by {signer}, whom nobody here vouches for: the name may be anybody's.",
+    "invalid": "Not to be trusted: it was changed after {signer} signed it, or the signature is none ({problems}).",
+    "not present": "Not signed: nothing in it proves where it comes from.",
+}
+_TOLD_BY: Final = {"signature": "as its signature tells", "file": "as the file tells, which anybody can write"}
 
 _METHODS: Final = {
     "fast": "One pass through a network that was trained on many styles: the style becomes a code, and the "

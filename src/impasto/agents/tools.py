@@ -239,6 +239,15 @@ class Tools:
         photo = self._file_of(jobs[0].request.content)
         return self.talk.comparison(jobs, [self._verdict(job, end - time.monotonic()) for job in jobs], photo)
 
+    def verify_provenance(self, picture: Picture) -> Answer:
+        """Tell who signed a picture, whether it was changed since, and what it says of how it was made."""
+        kind, _, rest = picture.partition(":")
+        path = self.pictures.result(rest) if kind == "job" else self._file_of(self.pictures.asset(picture))
+        from impasto import api
+        from impasto.jobs.decode import MAX_PIXELS
+
+        return self.talk.provenance(api.verify(path, registry=self.jobs.store.registry, max_pixels=MAX_PIXELS))
+
     # What they share.
 
     def _job(self, job_id: str) -> Job:
