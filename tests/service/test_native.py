@@ -137,7 +137,7 @@ def test_service_says_how_it_is(client) -> None:
     while not client.get("/readyz").json()["ready"]:  # its worker is still loading
         assert time.monotonic() < deadline
     assert client.get("/readyz").status_code == 200
-    assert client.get("/v1/version").json()["jobs"] == "jobs-v1"
+    assert client.get("/v1/version").json()["jobs"] == "jobs-v2"
     assert client.get("/openapi.json").json()["openapi"].startswith("3.")
 
 

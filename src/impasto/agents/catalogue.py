@@ -44,6 +44,8 @@ CATALOGUE: Final = {
     "cancel_job": _entry(Tools.cancel_job, is_read_only=False, is_destructive=True),
     "evaluate": _entry(Tools.evaluate, is_read_only=True),
     "compare": _entry(Tools.compare, is_read_only=True),
+    "start_campaign": _entry(Tools.start_campaign, is_read_only=False, is_idempotent=False),
+    "get_campaign": _entry(Tools.get_campaign, is_read_only=True),
     "verify_provenance": _entry(Tools.verify_provenance, is_read_only=True),
 }
 
@@ -66,7 +68,7 @@ def tool_functions(tools: Tools) -> list[Callable[..., dict[str, Any]]]:
     """The tools as plain functions with types and docstrings, for frameworks that take such.
 
     Each gives a dictionary with ``text``, data and the path of the ``file``; no picture is inside, since most
-    frameworks put what a function gives into the conversation as text. They raise :class:`ImpastoError` with one sentence.
+    frameworks put what a function gives into the conversation as text. They raise :class:`ImpastoError`, one sentence.
     """
     return [_plain(tools, name) for name in CATALOGUE]
 

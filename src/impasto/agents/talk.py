@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from impasto.agents.advice import next_steps
 from impasto.agents.answers import Answer, Link, quoted
+from impasto.agents.campaigns import told_campaign
 from impasto.agents.choosing import quality_of
 from impasto.jobs.job import ASSET, MAX_SIZE_PX, NOT_YOURS
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from impasto.agents.judging import Verdict
+    from impasto.jobs.campaign import CampaignRequest
     from impasto.jobs.durable import DurableJobs
     from impasto.jobs.job import Job
     from impasto.provenance.verification import Verification
@@ -194,6 +196,10 @@ class Talk:
             )
         return Answer(" ".join([*lines, *_winners(labels, verdicts)]), {"results": rows}, sheet)
 
+    def campaign(self, job: Job[CampaignRequest]) -> Answer:
+        """Where a campaign stands."""
+        return told_campaign(self._jobs, job, self._address)
+
     def provenance(self, found: Verification) -> Answer:
         """What a file says of itself, and how far that can be believed. All its words are quoted."""
         text = _SIGNED[found.outcome].format(
@@ -228,12 +234,14 @@ class Talk:
             text += f" Engine {quoted(recipe.engine)} of impasto made it, {_TOLD_BY[found.recipe_from]}."
         return Answer(text, data)
 
-    def progress(self, job: Job) -> tuple[float, str]:
+    def progress(self, job: Job[Any]) -> tuple[float, str]:
         """The share of a job that is done, and a few words."""
         if job.state == "queued":
             return 0.0, "waiting in the queue"
         known = job.progress or {}
         far = float(known.get("fraction", 0.0))
+        if job.kind == "campaign":
+            return far, f"{known.get('done', 0)} of {known.get('rows', 0)} pictures painted"
         return far, f"{far:.0%} painted" + (f", about {known['eta_s']:.0f} s left" if known.get("eta_s") else "")
 
     def why(self, job: Job) -> str:

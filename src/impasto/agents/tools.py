@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from impasto.agents.answers import Answer
+from impasto.agents.campaigns import campaign_request
 from impasto.agents.choosing import Choice, Estimates, Failure, Faithfulness, Preset, Quality, choose
 from impasto.agents.judging import Judge, Verdict
 from impasto.agents.pictures import Pictures
@@ -199,11 +200,10 @@ class Tools:
         job_id: JobId,
         keep: Annotated[bool, Field(description="keep the picture as far as it is")] = True,
     ) -> Answer:
-        """End a job: keep the picture so far (a waiting job has none), or drop it."""
-        job = self._job(job_id)
-        self.jobs.cancel(job.id, owner=self.owner, keep=keep)
+        """End a job or a campaign: keep what it has so far (a waiting job has nothing), or drop it."""
+        job = self.jobs.cancel(job_id.removeprefix("job:"), owner=self.owner, keep=keep)
         job = self._wait(job, _CANCEL_WAIT_S, drop=False)
-        return self.talk.job(job, why=self.talk.why(job))
+        return self.talk.campaign(job) if job.kind == "campaign" else self.talk.job(job, why=self.talk.why(job))
 
     def evaluate(
         self,
@@ -238,6 +238,44 @@ class Tools:
             self.pictures.result(job.id)
         photo = self._file_of(jobs[0].request.content)
         return self.talk.comparison(jobs, [self._verdict(job, end - time.monotonic()) for job in jobs], photo)
+
+    def start_campaign(
+        self,
+        pictures: Annotated[list[Picture], Field(min_length=1, max_length=100)],
+        style: Styles | None = None,
+        quality: Quality = "standard",
+        settings: Annotated[
+            dict[str, Any], Field(description="of the engine for all, such as strength, preset, image_size, color")
+        ] = {},  # noqa: B006
+        pack: Annotated[
+            str | None, Field(max_length=65536, description="instead of style and quality: a brand pack, its TOML text")
+        ] = None,
+        name: Annotated[str | None, Field(max_length=200)] = None,
+        wait_s: Wait = 0.0,
+        request_id: Annotated[str | None, Field(min_length=1, max_length=128)] = None,
+    ) -> Answer:
+        """Paint many pictures in one look, each judged. Try the look on one picture with stylize first."""
+        request = campaign_request(
+            [self.pictures.asset(one) for one in pictures],
+            () if style is None else [self._style(one) for one in ([style] if isinstance(style, str) else style)],
+            quality=quality,
+            settings=settings,
+            pack=pack,
+            name=name,
+        )
+        self._need_worker()
+        started = time.time()
+        key = None if request_id is None else f"agents:{request_id}"
+        job = self.jobs.submit_campaign(request, owner=self.owner, idempotency_key=key)
+        job = self._wait(job, wait_s, drop=job.created_s >= started)
+        return self.talk.campaign(job)
+
+    def get_campaign(
+        self, campaign_id: Annotated[str, Field(description="32 letters and digits")], wait_s: Wait = 0.0
+    ) -> Answer:
+        """Tell where a campaign stands after waiting up to wait_s: counts, failures with reasons, a sheet of results."""
+        job = self._wait(self.jobs.campaign(campaign_id, owner=self.owner), wait_s, drop=False)
+        return self.talk.campaign(job)
 
     def verify_provenance(self, picture: Picture) -> Answer:
         """Tell who signed a picture, whether it was changed since, and what it says of how it was made."""
@@ -308,7 +346,7 @@ class Tools:
             if watch.gone.wait(_POLL_S):
                 raise CallerGoneError
 
-    def _wait(self, job: Job, seconds: float, *, drop: bool) -> Job:
+    def _wait(self, job: Job[Any], seconds: float, *, drop: bool) -> Job[Any]:
         """The job once it has ended, or as it is when the time is up.
 
         Args:
@@ -325,7 +363,8 @@ class Tools:
                 if drop:
                     self.jobs.cancel(job.id, owner=self.owner, keep=False)
                 raise CallerGoneError
-            job = self.jobs.get(job.id, owner=self.owner)
+            again = self.jobs.campaign if job.kind == "campaign" else self.jobs.get
+            job = again(job.id, owner=self.owner)
             watch.report(*self.talk.progress(job))
         return job
 

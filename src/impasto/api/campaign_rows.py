@@ -24,10 +24,12 @@ from impasto.evaluation.swatches import palette_adherence
 from impasto.evaluation.view import View, views
 from impasto.images import Picture, encode, read, write
 from impasto.palette import parse_palette
+from impasto.progress import Cancelled
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     from impasto.engines.base import Stylization
+    from impasto.progress import CancelToken, OnProgress
 
 #: How near to the campaign's style gain a picture is brought, and in how many runs at most.
 _NEAR: Final = 0.01
@@ -39,11 +41,17 @@ _STYLE_VIEWS: Final[dict[tuple[object, ...], View]] = {}
 _STYLE_VIEWS_MOST: Final = 8
 
 
-def paint_job(job: Job) -> Result:
-    """Paint, judge and write one picture in all its formats; whatever goes wrong becomes a result that says so."""
+def paint_job(job: Job, *, on_progress: OnProgress | None = None, cancel: CancelToken | None = None) -> Result:
+    """Paint, judge and write one picture in all its formats; whatever goes wrong becomes a result that says so.
+
+    Raises:
+        Cancelled: through the token.
+    """
     began = time.perf_counter()
     try:
-        return _painted(job, began)
+        return _painted(_Run(job, on_progress, cancel), began)
+    except Cancelled:
+        raise
     except ImpastoError as error:
         return Result.failed(job, " ".join(str(error).split()))
     except MemoryError:
@@ -52,12 +60,18 @@ def paint_job(job: Job) -> Result:
         return Result.failed(job, f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def measure_job(job: Job) -> Result:
-    """The style gain of a picture at its full strength; nothing is written but its mask."""
+def measure_job(job: Job, *, on_progress: OnProgress | None = None, cancel: CancelToken | None = None) -> Result:
+    """The style gain of a picture at its full strength; nothing is written but its mask.
+
+    Raises:
+        Cancelled: through the token.
+    """
     try:
-        run = _Run(job)
+        run = _Run(job, on_progress, cancel)
         made = run.made(run.settings.get("strength", 1.0))
         return Result.done(job, values={"style_gain": run.gain(made)}, width=made.picture.width)
+    except Cancelled:
+        raise
     except ImpastoError as error:
         return Result.failed(job, " ".join(str(error).split()))
     except Exception as error:  # noqa: BLE001 — it will be told when the picture is painted
@@ -67,7 +81,8 @@ def measure_job(job: Job) -> Result:
 class _Run:
     """A job with its pictures read."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, on_progress: OnProgress | None, cancel: CancelToken | None) -> None:
+        self._watched = {"on_progress": on_progress, "cancel": cancel}
         self.job, self.content = job, read(job.content)
         self.pictures, self.settings = resolved(job.engine, [job.source], dict(job.settings))
         self.styles = [read(one) for one in self.pictures]
@@ -87,7 +102,7 @@ class _Run:
 
     def made(self, strength: float) -> Stylization:
         """Painted with a strength."""
-        settings = {**self.settings, "strength": strength}
+        settings = {**self.settings, **self._watched, "strength": strength}
         if self._free is None:
             return stylize(self.content, self.styles, engine=self.job.engine, **settings)
         regions = [Region(self._free, style) for style in self.styles]
@@ -130,9 +145,9 @@ class _Run:
         return name
 
 
-def _painted(job: Job, began: float) -> Result:
+def _painted(run: _Run, began: float) -> Result:
     """Everything that is done for one job."""
-    run = _Run(job)
+    job = run.job
     full = float(run.settings.get("strength", 1.0))
     strength, made = _levelled(run, full)
     place = Path(job.place)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import platformdirs
 import psutil
 
-from impasto.api.campaign_rows import measure_job, paint_job
+from impasto.api.campaign_levels import measured
+from impasto.api.campaign_rows import paint_job
 from impasto.api.stylize import plan as plan_picture
 from impasto.batch.inputs import inputs_of, read_manifest
 from impasto.batch.job import Result
@@ -32,21 +33,17 @@ from impasto.settings import ENGINES
 from impasto.styles import Pack, make_pack, read_pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from impasto.api.campaign_levels import Call
     from impasto.batch.inputs import Input, Problem
     from impasto.batch.job import Job
     from impasto.batch.journal import Decision
     from impasto.provenance.signers import Signer
 
     PathLike = str | os.PathLike[str]
-    Call = Callable[[Callable[[Job], Result], Sequence[Job]], Iterator[tuple[Job, Result | None]]]
 
 REPORT: Final = "report.html"
-#: Pictures of a style that its gain is measured on, at least and at most, and the share of them that have less than
-#: what all are brought down to.
-_SAMPLE: Final = (6, 24)
-TARGET_QUANTILE: Final = 0.35
 #: Pictures that a note names.
 _NAMED: Final = 5
 #: Of the memory that is free, what all workers together may take.
@@ -155,28 +152,38 @@ def run_campaign(
         if on_plan:
             on_plan(plan)
         with RayRunner(ray, workers, token) if ray and plan.jobs else LocalRunner(plan.workers, token) as call:
-            if _measured(asked, plan, journal, call):
-                plan = _planned(asked, journal, outputs, overwrite=overwrite)
-            keep_planned(place, plan.jobs)
-            outputs.set_aside({row.slot for row in plan.left_out})
-            fresh: dict[str, Result] = {}
-            for number, (job, result) in enumerate(call(paint_job, plan.jobs), start=1):
-                kept = result or Result.failed(job, "its process died twice; there may not be enough memory for it")
-                if signer and kept.status == "done":
-                    kept = _signed(job, kept, signer)
-                if mirror and kept.status == "done":
-                    kept = _sent(job, kept, mirror)
-                journal.add(kept)
-                fresh[job.key] = kept
-                if on_result:
-                    on_result(number, len(plan.jobs), kept)
-        campaign = _campaign(asked, plan, journal.rows, fresh)
+            campaign = _run(asked, plan, journal, outputs, call, on_result, mirror, signer, overwrite=overwrite)
         campaign.to_html(place / REPORT)
     if mirror:
         for name in (ROWS, TARGETS, DECISIONS, PLANNED, REPORT):
             if (place / name).exists():
                 mirror.put(place, name)
     return campaign
+
+
+def advance_campaign(
+    pack: Pack, *, manifest: Path, output: Path, call: Call, on_plan: Callable[[Plan], None] | None = None
+) -> Campaign:
+    """The same as :func:`run_campaign` for whoever has workers of its own, and needs neither costs nor a page.
+
+    Args:
+        pack: a pack.
+        manifest: rows, as there.
+        output: the campaign's folder.
+        call: calls a function for every job, as long as it likes, and gives each with its result; None for one that
+            ended its process.
+        on_plan: called with the plan before the first picture.
+
+    Raises:
+        Everything that :func:`run_campaign` raises.
+    """
+    asked = _asked(pack, (), output, manifest, None, None, failed_only=False)
+    with Journal(output) as journal:
+        outputs = Outputs(output, journal.rows, None)
+        plan = _planned(asked, journal, outputs, overwrite=False)
+        if on_plan:
+            on_plan(plan)
+        return _run(asked, plan, journal, outputs, call)
 
 
 def read_campaign(output: PathLike) -> Campaign:
@@ -191,6 +198,37 @@ def read_campaign(output: PathLike) -> Campaign:
         raise InputError(f"there is no campaign in {str(place)!r}; give the folder that `impasto batch` wrote to")
     slots = {row.slot: row for row in rows.values()}
     return Campaign(place.name, place, tuple(slots.values()), (), (), read_decisions(place / DECISIONS))
+
+
+def _run(
+    asked: _Asked,
+    plan: Plan,
+    journal: Journal,
+    outputs: Outputs,
+    call: Call,
+    on_result: Callable[[int, int, Result], None] | None = None,
+    mirror: Mirror | None = None,
+    signer: Signer | None = None,
+    *,
+    overwrite: bool = False,
+) -> Campaign:
+    """Paint what is to be painted, and remember each row when it comes."""
+    if measured(asked.pack, asked.inputs, plan, journal, call):
+        plan = _planned(asked, journal, outputs, overwrite=overwrite)
+    keep_planned(asked.place, plan.jobs)
+    outputs.set_aside({row.slot for row in plan.left_out})
+    fresh: dict[str, Result] = {}
+    for number, (job, result) in enumerate(call(paint_job, plan.jobs), start=1):
+        kept = result or Result.failed(job, "its process died twice; there may not be enough memory for it")
+        if signer and kept.status == "done":
+            kept = _signed(job, kept, signer)
+        if mirror and kept.status == "done":
+            kept = _sent(job, kept, mirror)
+        journal.add(kept)
+        fresh[job.key] = kept
+        if on_result:
+            on_result(number, len(plan.jobs), kept)
+    return _campaign(asked, plan, journal.rows, fresh)
 
 
 def _asked(
@@ -328,42 +366,6 @@ def _notes(asked: _Asked, jobs: Sequence[Job], todo: Sequence[Job]) -> tuple[str
     if strange := len(set(asked.decisions) - {job.slot for job in jobs}):
         notes.append(f"{strange} of the decisions are about pictures or styles that are not among these")
     return tuple(notes)
-
-
-def _measured(asked: _Asked, plan: Plan, journal: Journal, call: Call) -> bool:
-    """Measure the style gain that a style's pictures are brought down to, once for a campaign's folder.
-
-    Returns:
-        Whether there is one that was not known before.
-    """
-    targets = journal.targets()
-    engine, _ = asked.pack.run
-    if not asked.pack.level or engine != "fast" or not plan.jobs:
-        return False
-    identities = {source: style_source(source).identity for source in dict.fromkeys(job.source for job in plan.jobs)}
-    missing = [source for source, identity in identities.items() if identity not in targets]
-    jobs = make_jobs(asked.pack, asked.inputs, asked.place, {}, {}) if missing else []
-    samples = []
-    for source in missing:
-        of_style = sorted((job for job in jobs if job.source == source), key=lambda job: job.key)
-        if len(of_style) >= _SAMPLE[0]:
-            samples += of_style[: _SAMPLE[1]]
-    gains: dict[str, list[float]] = {}
-    came = 0
-    for _, result in call(measure_job, samples):
-        came += 1
-        if result and result.status == "done":
-            gains.setdefault(identities[result.source], []).append(result.values["style_gain"])
-    fresh = {
-        identity: round(sorted(found)[int(TARGET_QUANTILE * len(found))], 4)
-        for identity, found in gains.items()
-        if len(found) >= _SAMPLE[0]
-    }
-    if came < len(samples):  # it was stopped, and a part of the samples is another sample
-        return False
-    if fresh:
-        journal.keep_targets(targets | fresh)
-    return bool(fresh)
 
 
 def _signed(job: Job, result: Result, signer: Signer) -> Result:

@@ -18,6 +18,7 @@ from impasto.errors import InputError, OutputError, first_problem
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from io import BufferedWriter
     from pathlib import Path
 
@@ -196,6 +197,12 @@ def read_decisions(path: Path) -> dict[str, Decision]:
         raise InputError(
             f"the decisions {str(path)!r} cannot be read: {reason}; save them anew from the campaign's page"
         ) from None
+
+
+def write_decisions(place: Path, decisions: Mapping[str, Decision]) -> None:
+    """Write down decisions by slot, for the next run in a campaign's folder."""
+    found = {slot: one.model_dump() for slot, one in decisions.items()}
+    write_whole(place / DECISIONS, json.dumps(found, indent=1).encode())
 
 
 def _whole(path: Path) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from filelock import FileLock, Timeout
 from PIL import Image
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from impasto.engines.base import Stylization
-    from impasto.jobs.job import Job
+    from impasto.jobs.job import Job, Wish
     from impasto.jobs.store import JobFolder, Store
     from impasto.progress import Progress
     from impasto.provenance.signers import Signer
 
-    #: Says how far the job is; gives how it was asked to end, if it was.
-    Report = Callable[[dict[str, Any]], Literal["keep", "discard"] | None]
+    #: Says how far the job is; gives what it was asked for, if it was.
+    Report = Callable[[dict[str, Any]], Wish | None]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("impasto")
 
@@ -57,6 +59,7 @@ class Chunk:
         store: where its files lie.
         report: called a few times a second.
         is_leaving: whether the worker shall end; the chunk then ends early, with a checkpoint.
+        alive: called whenever it gets on.
         one_step: whether it shall end after its first step.
         signer: who signs the result; None: nobody.
         safety: the safety check that looks at it; None: none does.
@@ -68,18 +71,19 @@ class Chunk:
         store: Store,
         report: Report,
         is_leaving: Callable[[], bool] = lambda: False,
+        alive: Callable[[], None] = lambda: None,
         *,
         one_step: bool = False,
         signer: Signer | None = None,
         safety: str | None = None,
     ) -> None:
         self._job, self._store, self._report = job, store, report
-        self._is_leaving, self._one_step = is_leaving, one_step
+        self._is_leaving, self._alive, self._one_step = is_leaving, alive, one_step
         self._signer, self._safety = signer, safety
         self._folder: JobFolder = store.job(job.id)
         self._token = CancelToken()
         self._ends = job.request.engine_name in _RESUMABLE
-        self._wanted: Literal["keep", "discard"] | None = None
+        self._wanted: Wish | None = None
         self._began = self._first_step = 0.0
         self._reported = self._previewed = 0.0
 
@@ -94,16 +98,7 @@ class Chunk:
             RefusedPictureError: the safety check refuses the result; nothing of it is left.
             ImpastoError: the job cannot be done.
         """
-        self._folder.make()
-        # A worker that was taken for dead may still be at work on it: it ends its chunk first.
-        lock = FileLock(self._folder.path / "lock")
-        while True:
-            try:
-                with lock.acquire(timeout=1):
-                    return self._run()
-            except Timeout:
-                if self._is_leaving():
-                    return None
+        return alone_with(self._folder, self._is_leaving, self._alive, self._run)
 
     def _run(self) -> dict[str, Any] | None:
         if (facts := self._folder.facts()) is not None:
@@ -136,6 +131,7 @@ class Chunk:
         self._first_step = self._first_step or now
         if now - self._reported >= _REPORT_S:
             self._reported = now
+            self._alive()
             self._wanted = self._report(_described(progress))
             if self._wanted == "discard":
                 self._token.cancel()
@@ -145,8 +141,8 @@ class Chunk:
             self._previewed = now
             self._preview(progress.preview())
         least = max(CHUNK_S, min(_LONGEST_S, _WORTH * (self._first_step - self._began)))
-        over = self._one_step or now - self._first_step >= least or self._is_leaving()
-        if self._ends and over and self._wanted is None:
+        over = self._one_step or now - self._first_step >= least or self._is_leaving() or self._wanted == "pause"
+        if self._ends and over and self._wanted in (None, "pause"):
             self._token.cancel()
 
     def _preview(self, pixels: Tensor) -> None:
@@ -184,6 +180,29 @@ class Chunk:
         if reason := why_unsafe(Image.fromarray(levels), safety):
             self._folder.discard()
             raise RefusedPictureError(f"the painted picture is refused: {reason}")
+
+
+def alone_with(
+    folder: JobFolder, is_leaving: Callable[[], bool], alive: Callable[[], None], run: Callable[[], T]
+) -> T | None:
+    """Call a function while no other process is at work on the job; None if the worker shall end before that.
+
+    A worker that was taken for dead may still be at work on it: it ends its chunk first.
+    """
+    folder.make()
+    lock = FileLock(folder.path / "lock")
+    while True:
+        try:
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            alive()
+            if is_leaving():
+                return None
+    try:
+        return run()
+    finally:
+        lock.release()
 
 
 def _described(progress: Progress) -> dict[str, Any]:

@@ -19,8 +19,11 @@ JOBS: Final = sa.Table(
     _META,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("number", sa.Integer, nullable=False, unique=True),  # in the order they were taken
+    sa.Column("place", sa.Integer, nullable=False),  # in the order they are begun
+    sa.Column("ticket", sa.String(64)),  # of the queue, that a running job is done by
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, default="picture"),
     sa.Column("request", sa.JSON, nullable=False),
     sa.Column("idempotency_key", sa.String(64)),
     sa.Column("created_s", sa.Float, nullable=False),
@@ -31,11 +34,12 @@ JOBS: Final = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("runs", sa.Integer, nullable=False, default=0),
     sa.Column("wanted", sa.String(8)),
+    sa.Column("starred", sa.Boolean, nullable=False, default=False),
     sa.Column("progress", sa.JSON(none_as_null=True)),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("owner", "idempotency_key"),
-    sa.Index("impasto_jobs_state", "state", "number"),
+    sa.Index("impasto_jobs_state", "state", "place"),
     sa.Index("impasto_jobs_changed", "owner", "changed"),
 )
 
@@ -52,6 +56,14 @@ COUNTERS: Final = sa.Table(
     _META,
     sa.Column("name", sa.String(16), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+#: One row.
+QUEUE: Final = sa.Table(
+    "impasto_queue",
+    _META,
+    sa.Column("name", sa.String(16), primary_key=True),
+    sa.Column("paused_s", sa.Float),
 )
 
 KEYS: Final = sa.Table(
@@ -116,10 +128,14 @@ def _make_tables(engine: sa.Engine) -> None:
         _META.create_all(engine)
     except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
         _META.create_all(engine)
-    for name in ("number", "changed"):
+    for row in (
+        sa.insert(COUNTERS).values(name="number", value=0),
+        sa.insert(COUNTERS).values(name="changed", value=0),
+        sa.insert(QUEUE).values(name="jobs"),
+    ):
         try:
             with engine.begin() as connection:
-                connection.execute(sa.insert(COUNTERS).values(name=name, value=0))
+                connection.execute(row)
         except sa.exc.IntegrityError:
             pass
 

@@ -9,32 +9,35 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from impasto.jobs import table
+from impasto.jobs import order, table
 from impasto.jobs.admission import Limits, admit
 from impasto.jobs.database import database_url, open_database
+from impasto.jobs.job import QueueState
 from impasto.jobs.refusals import IdempotencyError, JobStateError
 from impasto.jobs.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from dbos import EnqueueOptions
 
+    from impasto.jobs.campaign import CampaignRequest
     from impasto.jobs.job import Job, JobRequest, State
 
 T = TypeVar("T")
 
 #: What workers and doors agree on. It changes when a running job could not be gone on with, never with the code.
-CONTRACT: Final = "jobs-v1"
+CONTRACT: Final = "jobs-v2"
 APPLICATION: Final = "impasto"
 QUEUE: Final = "impasto-jobs"
 WORKFLOW: Final = "impasto.job"
+_WAITING: Final[tuple[State, ...]] = ("queued",)
 
 
 class DurableJobs:
@@ -61,10 +64,23 @@ class DurableJobs:
             system_database_engine=self.engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
         )
 
-    def submit(self, request: JobRequest, *, owner: str, idempotency_key: str | None = None) -> Job:
+    def submit(
+        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, replace: bool = False
+    ) -> Job:
         """See :meth:`JobEngine.submit`."""
-        for asset in request.assets:
-            self.store.asset(asset, owner=owner)
+        return self._submit(request, owner, idempotency_key, replace=replace)
+
+    def submit_campaign(
+        self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None
+    ) -> Job[CampaignRequest]:
+        """See :meth:`JobEngine.submit_campaign`."""
+        request.rules()
+        return self._submit(request, owner, idempotency_key, replace=False)
+
+    def _submit(
+        self, request: JobRequest | CampaignRequest, owner: str, idempotency_key: str | None, *, replace: bool
+    ) -> Job[Any]:
+        self._require_assets(request, owner)
         for name in request.library_styles:
             from impasto import api  # PyTorch comes with it, and most jobs bring their styles along
 
@@ -73,10 +89,13 @@ class DurableJobs:
             with self._writing() as connection:
                 if idempotency_key is not None and (known := table.by_key(connection, owner, idempotency_key)):
                     return _same(known, request)
-                admit(self.limits, self.store, table.waiting(connection))
+                replaced = self._cancelled(connection, owner, _WAITING) if replace else []
+                admit(self.limits, self.store, order.waiting(connection))
                 job = table.insert(connection, secrets.token_hex(16), request, owner, idempotency_key)
-                self.client.enqueue_in_transaction(connection, _ticket(job), job.id)
-                return job
+                self._require_assets(request, owner)  # one may have been deleted, which waits for us from here on
+                self._enqueue(connection, job)
+            self._discard(replaced)
+            return job
         except sa.exc.IntegrityError:
             # Another request with the same key was a moment faster.
             with self.engine.connect() as connection:
@@ -91,44 +110,169 @@ class DurableJobs:
 
     def get(self, job_id: str, *, owner: str) -> Job:
         """See :meth:`JobEngine.get`."""
-        return self._read(lambda connection: table.read(connection, job_id, owner))
+        return self._read(lambda connection: table.read(connection, job_id, owner, "picture"))
 
-    def jobs(self, *, owner: str, state: State | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
+    def campaign(self, job_id: str, *, owner: str) -> Job[CampaignRequest]:
+        """See :meth:`JobEngine.campaign`."""
+        return self._read(lambda connection: table.read(connection, job_id, owner, "campaign"))
+
+    def campaigns(self, *, owner: str, limit: int = 50, before: str | None = None) -> list[Job[CampaignRequest]]:
+        """See :meth:`JobEngine.campaigns`."""
+        return self._read(lambda connection: table.page(connection, owner, kind="campaign", limit=limit, before=before))
+
+    def jobs(
+        self,
+        *,
+        owner: str,
+        state: State | None = None,
+        starred: bool | None = None,
+        style: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Job]:
         """See :meth:`JobEngine.jobs`."""
-        return self._read(lambda connection: table.page(connection, owner, state=state, limit=limit, before=before))
+        return self._read(
+            lambda connection: table.page(
+                connection, owner, state=state, starred=starred, style=style, limit=limit, before=before
+            )
+        )
 
     def changed_since(self, changed: int, *, owner: str, limit: int = 100) -> list[Job]:
         """See :meth:`JobEngine.changed_since`."""
         return self._read(lambda connection: table.changed_since(connection, changed, owner, limit))
 
-    def position(self, job: Job) -> int | None:
+    def position(self, job: Job[Any]) -> int | None:
         """See :meth:`JobEngine.position`."""
-        return self._read(lambda connection: table.ahead(connection, job.id)) if job.state == "queued" else None
+        return self._read(lambda connection: order.ahead(connection, job.id)) if job.state == "queued" else None
 
-    def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job:
+    def cancel(self, job_id: str, *, owner: str, keep: bool) -> Job[Any]:
         """See :meth:`JobEngine.cancel`."""
         with self._writing() as connection:
-            table.read(connection, job_id, owner)
-            if not table.cancel_waiting(connection, job_id):
-                table.ask_to_end(connection, job_id, "keep" if keep else "discard")
-            return table.read(connection, job_id, owner)
+            job = table.read(connection, job_id, owner)
+            has_picture = keep and job.chunks > 0
+            gone = not has_picture and table.cancel_waiting(connection, job_id)
+            if not gone:
+                table.ask(connection, job_id, "keep" if keep else "discard")
+                if order.resume(connection, job_id):  # a worker has to write the picture
+                    self._enqueue(connection, table.read(connection, job_id))
+            job = table.read(connection, job_id)
+        if gone:
+            self._discard([job])
+        return job
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def cancel_all(self, *, owner: str, states: Collection[State]) -> list[Job]:
+        """See :meth:`JobEngine.cancel_all`."""
+        with self._writing() as connection:
+            found = self._cancelled(connection, owner, states)
+        self._discard([job for job in found if job.is_over])
+        return found
+
+    def pause(self, job_id: str, *, owner: str) -> Job[Any]:
+        """See :meth:`JobEngine.pause`."""
+        with self._writing() as connection:
+            _not_over(table.read(connection, job_id, owner), "paused")
+            order.pause(connection, job_id)
+            return table.read(connection, job_id)
+
+    def resume(self, job_id: str, *, owner: str) -> Job[Any]:
+        """See :meth:`JobEngine.resume`."""
+        with self._writing() as connection:
+            _not_over(table.read(connection, job_id, owner), "resumed")
+            if order.resume(connection, job_id):
+                self._enqueue(connection, table.read(connection, job_id))
+            return table.read(connection, job_id)
+
+    def move(self, job_id: str, *, owner: str, to: str) -> Job[Any]:
+        """See :meth:`JobEngine.move`."""
+        with self._writing() as connection:
+            table.next_number(connection, "changed")  # from here on, nobody else changes the line
+            line = order.line(connection, owner)
+            ids = [name for name, _ in line]
+            for name in (job_id, to):
+                if name not in (*ids, "front", "back"):
+                    job = table.read(connection, name, owner)
+                    raise JobStateError(f"only jobs that wait can be moved, and {name} is {job.state}")
+            if to != job_id:
+                ids.remove(job_id)
+                ids.insert({"front": 0, "back": len(ids)}.get(to, ids.index(to) if to in ids else 0), job_id)
+            order.arrange(connection, line, ids)
+            return table.read(connection, job_id)
+
+    def star(self, job_id: str, *, owner: str, starred: bool) -> Job[Any]:
+        """See :meth:`JobEngine.star`."""
+        with self._writing() as connection:
+            table.read(connection, job_id, owner)
+            table.star(connection, job_id, starred=starred)
+            return table.read(connection, job_id)
+
+    def delete(self, job_id: str, *, owner: str) -> None:
+        """See :meth:`JobEngine.delete`."""
+        with self._writing() as connection:
+            job = table.read(connection, job_id, owner)
+            if not job.is_over:
+                raise JobStateError(
+                    f"the job is {job.state}, and only one that has ended can be deleted; cancel it first"
+                )
+            self.store.job(job_id).discard()  # first, so that nothing is left that no row knows of
+            table.delete(connection, job_id)
+
+    def delete_asset(self, asset: str, *, owner: str) -> None:
+        """See :meth:`JobEngine.delete_asset`."""
+        with self._writing() as connection:
+            table.next_number(connection, "changed")  # no job is taken meanwhile
+            self.store.asset(asset, owner=owner)
+            for job in table.open_jobs(connection, owner):
+                if asset in job.request.assets:
+                    raise JobStateError(
+                        f"the job {job.id} needs it and is {job.state}; cancel the job first, or wait for it"
+                    )
+            self.store.remove_asset(asset, owner=owner)
+
+    def queue(self, *, owner: str) -> QueueState:
+        """See :meth:`JobEngine.queue`."""
+        return self._read(
+            lambda connection: QueueState(
+                order.paused_since(connection), order.waiting(connection), order.counts(connection, owner)
+            )
+        )
+
+    def pause_queue(self, *, paused: bool) -> None:
+        """See :meth:`JobEngine.pause_queue`."""
+        with self._writing() as connection:
+            order.set_paused(connection, paused=paused)
+            if not paused:
+                self.issue_tickets(connection)
+
+    def issue_tickets(self, connection: sa.Connection) -> None:
+        """Give out a ticket for every waiting job, because theirs may have been spent while none was begun."""
+        for job_id, _ in order.line(connection):
+            self._enqueue(connection, table.read(connection, job_id))
+
+    def ended(self, *, before_s: float, states: Collection[State], limit: int = 1000) -> list[Job[Any]]:
+        """Jobs of all owners that a clean-up may take: ended before then (seconds since 1970), and not starred.
+
+        Oldest first. :meth:`delete` removes one.
+        """
+        return self._read(lambda connection: table.ended(connection, before_s, states, limit))
+
+    def retry(self, job_id: str, *, owner: str) -> Job[Any]:
         """See :meth:`JobEngine.retry`."""
         with self._writing() as connection:
             job = table.read(connection, job_id, owner)
-            if job.state not in ("failed", "cancelled"):
-                raise JobStateError(f"only a failed or cancelled job can be tried again, and this one is {job.state}")
-            admit(self.limits, self.store, table.waiting(connection))
-            self.store.job(job_id).discard()  # whatever made it fail may lie in its checkpoint
+            again = ("failed", "cancelled", "done") if job.kind == "campaign" else ("failed", "cancelled")
+            if job.state not in again:
+                raise JobStateError(f"only a {' or '.join(again)} {job.kind} can be run again; this one is {job.state}")
+            self._require_assets(job.request, owner)
+            admit(self.limits, self.store, order.waiting(connection))
+            self._discard([job])  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)
             job = table.read(connection, job_id, owner)
-            self.client.enqueue_in_transaction(connection, _ticket(job), job.id)
+            self._enqueue(connection, job)
             return job
 
     def waiting(self) -> int:
         """Jobs in the queue, of all owners."""
-        return self._read(table.waiting)
+        return self._read(order.waiting)
 
     def workers(self, silence_s: float = 15.0) -> int:
         """Workers that were heard of lately."""
@@ -138,6 +282,34 @@ class DurableJobs:
         """See :meth:`JobEngine.close`."""
         self.client.destroy()
         self.engine.dispose()
+
+    def _require_assets(self, request: JobRequest | CampaignRequest, owner: str) -> None:
+        for asset in request.assets:
+            self.store.asset(asset, owner=owner)
+
+    def _enqueue(self, connection: sa.Connection, job: Job[Any]) -> None:
+        """Give out one ticket more; its name says for whose sake, and is never given twice."""
+        ticket: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": f"{job.id}-{job.changed}",
+            "app_version": CONTRACT,
+        }
+        self.client.enqueue_in_transaction(connection, ticket)
+
+    def _cancelled(self, connection: sa.Connection, owner: str, states: Collection[State]) -> list[Job]:
+        mine = table.open_jobs(connection, owner)
+        found = [job.id for job in mine if job.state in states and job.kind == "picture"]
+        for job_id in found:
+            if not table.cancel_waiting(connection, job_id):
+                table.ask(connection, job_id, "discard")
+        return [table.read(connection, job_id) for job_id in found]
+
+    def _discard(self, jobs: list[Job[Any]]) -> None:
+        """Drop the files of jobs; those of a campaign stay until it is deleted."""
+        for job in jobs:
+            if job.kind == "picture":
+                self.store.job(job.id).discard()
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -154,21 +326,17 @@ class DurableJobs:
             return query(connection)
 
 
-def ticket_id(job: Job) -> str:
-    """What DBOS calls this run of a job."""
-    return f"{job.id}-{job.runs}"
+def _not_over(job: Job[Any], verb: str) -> None:
+    """Refuse what makes no sense for a job that has ended.
+
+    Raises:
+        JobStateError: it has.
+    """
+    if job.is_over:
+        raise JobStateError(f"the job is {job.state}, and only one that has not ended can be {verb}")
 
 
-def _ticket(job: Job) -> EnqueueOptions:
-    return {
-        "workflow_name": WORKFLOW,
-        "queue_name": QUEUE,
-        "workflow_id": ticket_id(job),
-        "app_version": CONTRACT,
-    }
-
-
-def _same(known: Job, request: JobRequest) -> Job:
+def _same(known: Job[Any], request: JobRequest | CampaignRequest) -> Job[Any]:
     """A job that was asked for again by its key.
 
     Raises:

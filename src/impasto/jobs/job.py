@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Generic, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import TypeVar
 
 from impasto.errors import SettingsError, first_problem
 from impasto.settings import ENGINES, STARTS, choose_engine
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+Kind = Literal["picture", "campaign"]
+Wish = Literal["keep", "discard", "pause"]
 #: From these a job does not go on by itself.
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
@@ -81,6 +84,12 @@ class JobRequest(BaseModel):
         return self
 
     @property
+    def image_size(self) -> int | None:
+        """The longer side that is asked for; None: the photo's own."""
+        engine, settings = choose_engine(self.engine, self.quality)
+        return ENGINES[engine].of(**{**settings, **self.settings}).image_size
+
+    @property
     def engine_name(self) -> str:
         """The engine that is meant."""
         return choose_engine(self.engine, self.quality)[0]
@@ -96,14 +105,30 @@ class JobRequest(BaseModel):
         return tuple(style for style in self.styles if not ASSET.fullmatch(style))
 
 
+#: What a job does: paint a picture, unless something else is said.
+Request = TypeVar("Request", default=JobRequest)
+
+
 @dataclass(frozen=True)
-class Job:
+class QueueState:
+    """The queue as an owner sees it."""
+
+    paused_s: float | None
+    """Since when nothing is begun, in seconds since 1970; None where the queue is open."""
+    waiting: int
+    """Jobs of all owners that wait."""
+    mine: dict[str, int]
+    """The owner's jobs that have not ended, by state."""
+
+
+@dataclass(frozen=True)
+class Job(Generic[Request]):
     """A job as it stands."""
 
     id: str
     owner: str
     state: State
-    request: JobRequest
+    request: Request
     created_s: float
     """Seconds since 1970."""
     changed: int
@@ -116,8 +141,12 @@ class Job:
     """Times it was begun since the last finished chunk."""
     runs: int = 0
     """Times it was asked for again by :meth:`JobEngine.retry`."""
-    wanted: Literal["keep", "discard"] | None = None
-    """How a running job was asked to end."""
+    wanted: Wish | None = None
+    """What a running job was asked for: to end, with or without its picture, or to be put aside."""
+    starred: bool = False
+    """Kept by its owner: no clean-up takes it."""
+    kind: Kind = "picture"
+    """What ``request`` is: a :class:`JobRequest`, or a campaign's."""
     progress: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
     error: dict[str, str] | None = None

@@ -3,6 +3,7 @@
 assets/<owner>/ab/ab12…   uploads, named by their SHA-256, each owner's apart
 jobs/<id>/run/       the checkpoint of a job that is not done
 jobs/<id>/preview.jpg, result.png, result.json
+jobs/<id>/campaign/  what `impasto batch` writes; the pictures that it is made of lie beside it
 registry.sqlite      what was signed here
 """
 
@@ -71,6 +72,14 @@ class Store:
             raise UnknownAssetError(f"there is no asset {name[:80]!r}; upload the picture first")
         return path
 
+    def remove_asset(self, name: str, *, owner: str) -> None:
+        """Remove an upload.
+
+        Raises:
+            UnknownAssetError: the owner has none of that id.
+        """
+        self.asset(name, owner=owner).unlink(missing_ok=True)
+
     def job(self, job_id: str) -> JobFolder:
         """The folder of a job, which may not be there yet.
 
@@ -97,6 +106,7 @@ class JobFolder:
         self.path = path
         self.workdir = path / "run"
         self.preview = path / "preview.jpg"
+        self.campaign = path / "campaign"
 
     def make(self) -> None:
         """Make the folder.

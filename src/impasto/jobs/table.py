@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
+from impasto.jobs.campaign import CampaignRequest
 from impasto.jobs.database import COUNTERS, JOBS, WORKERS
 from impasto.jobs.job import Job, JobRequest
 from impasto.jobs.refusals import UnknownJobError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from impasto.jobs.job import State
+    from impasto.jobs.job import Kind, State, Wish
 
-#: A job is begun so often without finishing a chunk before it is given up.
-MAX_ATTEMPTS: Final = 3
+#: A job is begun so often without finishing a chunk before it is given up. A row of a campaign may end two workers
+#: before it is given up itself, and the campaign goes on.
+MAX_ATTEMPTS: Final[dict[Kind, int]] = {"picture": 3, "campaign": 5}
+
+#: A job in one of these has not ended.
+OPEN: Final = ("queued", "running", "paused")
+#: What a job may be asked for, the stronger the later.
+_WISHES: Final = ("pause", "keep", "discard")
 
 _FIELDS: Final = [JOBS.c[name] for name in Job.__dataclass_fields__]
 
 
-def read(connection: sa.Connection, job_id: str, owner: str | None = None) -> Job:
-    """A job; of that owner if one is given.
+def read(connection: sa.Connection, job_id: str, owner: str | None = None, kind: Kind | None = None) -> Job[Any]:
+    """A job; of that owner and kind if one is given.
 
     Raises:
         UnknownJobError: there is none.
@@ -33,81 +40,102 @@ def read(connection: sa.Connection, job_id: str, owner: str | None = None) -> Jo
     query = sa.select(*_FIELDS).where(JOBS.c.id == job_id)
     if owner is not None:
         query = query.where(JOBS.c.owner == owner)
+    if kind is not None:
+        query = query.where(JOBS.c.kind == kind)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownJobError(f"there is no job {job_id[:80]!r}")
     return _job(row)
 
 
-def by_key(connection: sa.Connection, owner: str, key: str) -> Job | None:
+def by_key(connection: sa.Connection, owner: str, key: str) -> Job[Any] | None:
     """The job that an idempotency key gave before."""
     query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.idempotency_key == _short(key))
     row = connection.execute(query).one_or_none()
     return None if row is None else _job(row)
 
 
-def insert(connection: sa.Connection, job_id: str, request: JobRequest, owner: str, key: str | None) -> Job:
+def insert(
+    connection: sa.Connection, job_id: str, request: JobRequest | CampaignRequest, owner: str, key: str | None
+) -> Job[Any]:
     """A new job at the end of the queue."""
+    number = next_number(connection, "number")
     connection.execute(
         sa.insert(JOBS).values(
             id=job_id,
-            number=_next(connection, "number"),
+            number=number,
+            place=number,
             owner=owner,
             state="queued",
+            kind="campaign" if isinstance(request, CampaignRequest) else "picture",
             request=request.model_dump(mode="json"),
             idempotency_key=None if key is None else _short(key),
             created_s=time.time(),
-            changed=_next(connection, "changed"),
+            changed=next_number(connection, "changed"),
         )
     )
     return read(connection, job_id)
 
 
-def page(connection: sa.Connection, owner: str, *, state: State | None, limit: int, before: str | None) -> list[Job]:
+def page(
+    connection: sa.Connection,
+    owner: str,
+    *,
+    kind: Kind = "picture",
+    state: State | None = None,
+    starred: bool | None = None,
+    style: str | None = None,
+    limit: int,
+    before: str | None,
+) -> list[Job[Any]]:
     """An owner's jobs, newest first."""
-    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner).order_by(JOBS.c.number.desc()).limit(limit)
+    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.kind == kind)
+    query = query.order_by(JOBS.c.number.desc()).limit(limit)
     if state is not None:
         query = query.where(JOBS.c.state == state)
+    if starred is not None:
+        query = query.where(JOBS.c.starred.is_(starred))
+    if style is not None:  # a list in JSON, of which both databases give the text
+        query = query.where(JOBS.c.request["styles"].as_string().contains(f'"{style}"', autoescape=True))
     if before is not None:
         read(connection, before, owner)
         query = query.where(JOBS.c.number < sa.select(JOBS.c.number).where(JOBS.c.id == before).scalar_subquery())
     return _jobs(connection.execute(query).all())
 
 
-def changed_since(connection: sa.Connection, changed: int, owner: str, limit: int) -> list[Job]:
-    """An owner's jobs by their last change."""
-    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.changed > changed)
+def changed_since(connection: sa.Connection, changed: int, owner: str, limit: int) -> list[Job[Any]]:
+    """An owner's pictures by their last change."""
+    mine = (JOBS.c.owner == owner, JOBS.c.kind == "picture")
+    query = sa.select(*_FIELDS).where(*mine, JOBS.c.changed > changed)
     return _jobs(connection.execute(query.order_by(JOBS.c.changed).limit(limit)).all())
 
 
-def open_jobs(connection: sa.Connection, limit: int = 1000) -> list[Job]:
-    """Jobs of all owners that have not ended, those first that were taken first."""
-    query = sa.select(*_FIELDS).where(JOBS.c.state.in_(("queued", "running"))).order_by(JOBS.c.number).limit(limit)
+def open_jobs(connection: sa.Connection, owner: str) -> list[Job[Any]]:
+    """An owner's jobs that have not ended, those first that were taken first."""
+    query = sa.select(*_FIELDS).where(JOBS.c.owner == owner, JOBS.c.state.in_(OPEN)).order_by(JOBS.c.number)
     return _jobs(connection.execute(query).all())
 
 
-def waiting(connection: sa.Connection) -> int:
-    """Jobs in the queue."""
-    return connection.execute(sa.select(sa.func.count()).where(JOBS.c.state == "queued")).scalar_one()
+def ended(connection: sa.Connection, before_s: float, states: Collection[State], limit: int) -> list[Job[Any]]:
+    """Jobs of all owners that ended before then in one of these states, oldest first; starred ones are left out."""
+    query = sa.select(*_FIELDS).where(JOBS.c.ended_s < before_s, JOBS.c.state.in_(states), JOBS.c.starred.is_(False))
+    return _jobs(connection.execute(query.order_by(JOBS.c.ended_s).limit(limit)).all())
 
 
-def ahead(connection: sa.Connection, job_id: str) -> int:
-    """Waiting jobs that were taken before this one."""
-    number = sa.select(JOBS.c.number).where(JOBS.c.id == job_id).scalar_subquery()
-    query = sa.select(sa.func.count()).where(JOBS.c.state == "queued", JOBS.c.number < number)
-    return connection.execute(query).scalar_one()
+def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> Job[Any] | None:
+    """A worker takes up the job that its ticket claimed, or takes it up again.
 
-
-def begin(connection: sa.Connection, job_id: str) -> Job | None:
-    """A worker takes the job up, or again; None if there is nothing to do: it has ended, or ends now as poison."""
-    job = read(connection, job_id)
-    if job.is_over:
+    Returns:
+        None if there is nothing to do: it has ended, ends now as poison, or was put aside and is another ticket's.
+    """
+    job = held(connection, job_id, ticket)
+    if job is None:
         return None
-    if job.attempts >= MAX_ATTEMPTS:
-        detail = f"it was begun {MAX_ATTEMPTS} times and ended its worker every time; use a smaller image_size"
+    if job.attempts >= (most := MAX_ATTEMPTS[job.kind]):
+        detail = f"it was begun {most} times and ended its worker every time; use a smaller image_size"
         end(connection, job_id, "failed", error={"code": "poison", "detail": detail})
         return None
-    _update(
+    change(
         connection,
         job_id,
         state="running",
@@ -117,20 +145,27 @@ def begin(connection: sa.Connection, job_id: str) -> Job | None:
     return read(connection, job_id)
 
 
+def held(connection: sa.Connection, job_id: str, ticket: str | None) -> Job[Any] | None:
+    """A job that has not ended and is done by this ticket."""
+    query = sa.select(*_FIELDS).where(JOBS.c.id == job_id, JOBS.c.ticket == ticket, JOBS.c.state.in_(OPEN))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _job(row)
+
+
 def leave(connection: sa.Connection, job_id: str) -> None:
     """A worker that is told to end puts the job down: that is no failed attempt."""
-    _update(connection, job_id, attempts=0)
+    change(connection, job_id, attempts=0)
 
 
-def report(connection: sa.Connection, job_id: str, progress: dict[str, Any]) -> Literal["keep", "discard"] | None:
-    """Say how far a running job is; gives how it was asked to end, if it was."""
-    _update(connection, job_id, progress=progress)
+def report(connection: sa.Connection, job_id: str, progress: dict[str, Any]) -> Wish | None:
+    """Say how far a running job is; gives what it was asked for, if it was."""
+    change(connection, job_id, progress=progress)
     return read(connection, job_id).wanted
 
 
 def finish_chunk(connection: sa.Connection, job_id: str, number: int) -> None:
     """A chunk is done: whatever ended workers before, it was not this job alone. May be said twice."""
-    _update(connection, job_id, chunks=number + 1, attempts=0)
+    change(connection, job_id, chunks=number + 1, attempts=0)
 
 
 def end(
@@ -142,37 +177,54 @@ def end(
     error: dict[str, str] | None = None,
 ) -> bool:
     """End a job, unless it has ended; gives whether this call did."""
-    return _update(connection, job_id, state=state, ended_s=time.time(), metrics=metrics, error=error)
+    return change(connection, job_id, state=state, ended_s=time.time(), metrics=metrics, error=error)
 
 
 def cancel_waiting(connection: sa.Connection, job_id: str) -> bool:
-    """End a job that waits; gives whether it did wait."""
-    ended = {"state": "cancelled", "ended_s": time.time(), "wanted": "discard"}
-    return _update(connection, job_id, where=JOBS.c.state == "queued", **ended)
+    """End a job that waits or was put aside; gives whether it was so."""
+    gone = {"state": "cancelled", "ended_s": time.time(), "wanted": "discard"}
+    return change(connection, job_id, where=JOBS.c.state.in_(("queued", "paused")), **gone)
 
 
-def ask_to_end(connection: sa.Connection, job_id: str, wanted: Literal["keep", "discard"]) -> None:
-    """Ask a running job to end. Who asked to drop it is not overruled by one who would keep it."""
-    _update(connection, job_id, where=sa.or_(JOBS.c.wanted.is_(None), JOBS.c.wanted == "keep"), wanted=wanted)
+def ask(connection: sa.Connection, job_id: str, wanted: Wish) -> None:
+    """Ask for the end of a job, or for a pause. A stronger wish is not overruled: discard, then keep, then pause."""
+    stronger = _WISHES[_WISHES.index(wanted) + 1 :]
+    change(connection, job_id, where=sa.or_(JOBS.c.wanted.is_(None), JOBS.c.wanted.not_in(stronger)), wanted=wanted)
 
 
 def queue_again(connection: sa.Connection, job_id: str) -> bool:
-    """Put a failed or cancelled job at the end of the queue; gives whether it was one."""
+    """Put a job that has ended, and is no finished picture, at the end of the queue; gives whether it was one."""
+    number = next_number(connection, "number")
     done = connection.execute(
         sa.update(JOBS)
-        .where(JOBS.c.id == job_id, JOBS.c.state.in_(("failed", "cancelled")))
+        .where(JOBS.c.id == job_id, JOBS.c.state.not_in(OPEN))
+        .where(sa.or_(JOBS.c.state != "done", JOBS.c.kind == "campaign"))
         .values(
             state="queued",
-            number=_next(connection, "number"),
-            changed=_next(connection, "changed"),
+            number=number,
+            place=number,
+            changed=next_number(connection, "changed"),
             runs=JOBS.c.runs + 1,
+            chunks=0,
             attempts=0,
+            ticket=None,
             wanted=None,
             error=None,
             ended_s=None,
         )
     )
     return done.rowcount > 0
+
+
+def star(connection: sa.Connection, job_id: str, *, starred: bool) -> None:
+    """Keep a job from clean-ups, or no longer."""
+    changed = next_number(connection, "changed")
+    connection.execute(sa.update(JOBS).where(JOBS.c.id == job_id).values(starred=starred, changed=changed))
+
+
+def delete(connection: sa.Connection, job_id: str) -> bool:
+    """Remove the row of a job that has ended; gives whether it had."""
+    return connection.execute(sa.delete(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.not_in(OPEN))).rowcount > 0
 
 
 def beat(connection: sa.Connection, slot: str) -> None:
@@ -193,17 +245,16 @@ def living(connection: sa.Connection, silence_s: float) -> frozenset[str]:
     return frozenset(connection.execute(query).scalars())
 
 
-def _update(connection: sa.Connection, job_id: str, *, where: Any = None, **values: Any) -> bool:
+def change(connection: sa.Connection, job_id: str, *, where: Any = None, **values: Any) -> bool:
     """Change a job that has not ended; gives whether there was one to change."""
-    open_states = JOBS.c.state.in_(("queued", "running"))
-    changed = _next(connection, "changed")
-    query = sa.update(JOBS).where(JOBS.c.id == job_id, open_states)
+    changed = next_number(connection, "changed")
+    query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(OPEN))
     if where is not None:
         query = query.where(where)
     return connection.execute(query.values(changed=changed, **values)).rowcount > 0
 
 
-def _next(connection: sa.Connection, name: str) -> int:
+def next_number(connection: sa.Connection, name: str) -> int:
     """The next number of a counter. Its row is locked until the transaction ends, so numbers appear in their order."""
     raised = sa.update(COUNTERS).where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + 1)
     return int(connection.execute(raised.returning(COUNTERS.c.value)).scalar_one())
@@ -214,15 +265,15 @@ def _short(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _jobs(rows: Sequence[sa.Row[Any]]) -> list[Job]:
+def _jobs(rows: Sequence[sa.Row[Any]]) -> list[Job[Any]]:
     return [_job(row) for row in rows]
 
 
-def _job(row: sa.Row[Any]) -> Job:
-    return Job(**{**row._mapping, "request": JobRequest.model_construct(**_tuples(row.request))})
-
-
-def _tuples(request: dict[str, Any] | str) -> dict[str, Any]:
-    """A request as it was checked, from what JSON made of it."""
-    found = json.loads(request) if isinstance(request, str) else request
-    return {**found, "styles": tuple(found["styles"])}
+def _job(row: sa.Row[Any]) -> Job[Any]:
+    found = json.loads(row.request) if isinstance(row.request, str) else row.request
+    request: JobRequest | CampaignRequest
+    if row.kind == "campaign":
+        request = CampaignRequest.model_validate(found)
+    else:  # it was checked when it was taken, and that takes a while
+        request = JobRequest.model_construct(**{**found, "styles": tuple(found["styles"])})
+    return Job(**{**row._mapping, "request": request})

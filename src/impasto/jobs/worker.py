@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.errors import InputError
-from impasto.jobs import table
-from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs, ticket_id
+from impasto.jobs import order, table
+from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs
+from impasto.jobs.watchdog import patience_s, watched
 from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -114,27 +115,31 @@ class Worker:
 
         # Not DBOS's own limit of attempts: it counts every restart, and a job that gets on with each is no poison.
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
-        def work(job_id: str) -> str:
-            return self._work(job_id)
+        def work() -> str:
+            return self._work(str(DBOS.workflow_id))
 
         DBOS.launch()  # takes up what this slot had begun
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=_POLL_S, on_conflict="always_update")
         self._reap()
 
-    def _work(self, job_id: str) -> str:
-        """The workflow of a job: begun again after a crash, it finds its finished chunks in the database."""
+    def _work(self, ticket: str) -> str:
+        """What a ticket is for: claim a job and do it. Begun again after a crash, it knows the steps that were done."""
         with self._at_work:  # a job that was taken up again, and one from the queue, may come at once
             if self._leaving.is_set():
                 self._put_down()
+            claimed = DBOS.run_step({"name": "claim"}, self._claim, ticket)
+            if claimed is None:
+                return "nothing to do"
+            job_id, number = claimed
             with _database_or_end(), self._jobs.engine.begin() as connection:
-                job = table.begin(connection, job_id)
-            number, is_over = 0, job is None
+                job = table.begin(connection, job_id, ticket)
+            is_over = job is None
             while not is_over:
                 if self._leaving.is_set():
                     with _database_or_end(), self._jobs.engine.begin() as connection:
                         table.leave(connection, job_id)
                     self._put_down()
-                is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number)
+                is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
                 number += 1
         return "over"
 
@@ -144,19 +149,25 @@ class Worker:
         while True:
             time.sleep(3600)
 
-    def _chunk(self, job_id: str, number: int) -> bool:
-        """The step: compute a chunk; gives whether the job is over. May be done twice, with the same outcome."""
-        with _database_or_end():
-            return self._computed(job_id, number)
+    def _claim(self, ticket: str) -> tuple[str, int] | None:
+        """The first step: which job it is, and how many of its chunks are done."""
+        with _database_or_end(), self._jobs.engine.begin() as connection:
+            return order.claim(connection, ticket)
 
-    def _computed(self, job_id: str, number: int) -> bool:
+    def _chunk(self, job_id: str, number: int, ticket: str) -> bool:
+        """A step: compute a chunk; gives whether that was all. May be done twice, with the same outcome."""
+        with _database_or_end():
+            return self._computed(job_id, number, ticket)
+
+    def _computed(self, job_id: str, number: int, ticket: str) -> bool:
+        from impasto.jobs.campaign_chunks import CampaignChunk
         from impasto.jobs.chunks import Chunk, reason_of
 
         with self._jobs.engine.connect() as connection:
-            job = table.read(connection, job_id)
-        if job.is_over:
+            job = table.held(connection, job_id, ticket)
+        if job is None:  # it has ended, or was put aside
             return True
-        folder = self._jobs.store.job(job_id)
+        what = CampaignChunk if job.kind == "campaign" else Chunk
 
         def report(progress: dict[str, Any]) -> Any:
             with self._jobs.engine.begin() as connection:
@@ -168,17 +179,13 @@ class Worker:
             # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
             # before was something else.
             one_step = job.attempts > 0
-            facts = Chunk(
-                job,
-                self._jobs.store,
-                report,
-                self._leaving.is_set,
-                one_step=one_step,
-                signer=self._signer,
-                safety=self._safety,
-            ).run()
+            checks: dict[str, Any] = {"signer": self._signer, "safety": self._safety} if job.kind == "picture" else {}
+            with watched(patience_s(job.request.image_size)) as alive:
+                chunk = what(job, self._jobs.store, report, self._leaving.is_set, alive, one_step=one_step, **checks)
+                facts = chunk.run()
         except Cancelled:
-            folder.discard()
+            if job.kind == "picture":  # of a campaign, finished rows stay
+                self._jobs.store.job(job_id).discard()
             self._end_job(job_id, "cancelled")
             return True
         except SQLAlchemyError:
@@ -191,8 +198,8 @@ class Worker:
             return True
         with self._jobs.engine.begin() as connection:
             table.finish_chunk(connection, job_id, number)
-        if facts is None:
-            return False
+            if facts is None:
+                return order.put_aside(connection, job_id)
         self._end_job(job_id, "done", metrics=facts)
         return True
 
@@ -205,25 +212,33 @@ class Worker:
             table.beat(connection, self._slot)
 
     def _reap(self) -> None:
-        """Put jobs of dead workers back into the queue, and end those whose workflow ended without a word."""
+        """Put tickets of dead workers back into the queue, and see that no job is without one.
+
+        A waiting job gets a new one; a running job whose ticket ended without a word is ended.
+        """
         client = self._jobs.client
         with self._jobs.engine.connect() as connection:
             living = table.living(connection, self._silence_s) | {self._slot}
-            open_jobs = {ticket_id(job): job.id for job in table.open_jobs(connection)}
+            running = order.tickets(connection)
+            stranded = order.waiting(connection) > 0 and order.paused_since(connection) is None
         pending = client.list_workflows(status="PENDING", name=WORKFLOW, load_input=False, load_output=False)
         for orphan in pending:
             if orphan.executor_id not in living:
-                logger.warning("job %s is taken over from %s", orphan.workflow_id, orphan.executor_id)
+                logger.warning("the ticket %s is taken over from %s", orphan.workflow_id, orphan.executor_id)
                 client.resume_workflow(orphan.workflow_id, queue_name=QUEUE)
-        if not open_jobs:
+        there = ["ENQUEUED", "PENDING"]
+        if stranded and not client.list_workflows(
+            status=there, app_version=CONTRACT, limit=1, load_input=False, load_output=False
+        ):
+            with self._jobs.engine.begin() as connection:
+                self._jobs.issue_tickets(connection)
+        if not running:
             return
         over = ["ERROR", "SUCCESS", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-        for lost in client.list_workflows(
-            workflow_ids=list(open_jobs), status=over, load_input=False, load_output=False
-        ):
+        for lost in client.list_workflows(workflow_ids=list(running), status=over, load_input=False, load_output=False):
             logger.error("the workflow of job %s ended with %s", lost.workflow_id, lost.status)
             reason = {"code": "internal", "detail": "the job's record could not be written; try it again"}
-            self._end_job(open_jobs[lost.workflow_id], "failed", error=reason)
+            self._end_job(running[lost.workflow_id], "failed", error=reason)
 
     def _end(self) -> NoReturn:
         """Wait for the chunk, say goodbye, and end the process: DBOS's threads have nothing to clean up."""

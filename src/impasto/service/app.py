@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from impasto.service import compatible, events, health, native, provenance
+from impasto.service import campaigns, compatible, events, health, native, provenance, queue
 from impasto.service.context import Context, WithOwner
 from impasto.service.guard import Guard
 from impasto.service.problems import answer_with_problems
@@ -42,7 +42,7 @@ def create_app(jobs: DurableJobs, config: ServiceConfig, agents: Starlette | Non
     app.state.context = Context(jobs, config)
     app.add_middleware(Guard, hosts=config.hosts)
     answer_with_problems(app)
-    for part in (native, events, compatible, provenance, health):
+    for part in (native, queue, campaigns, events, compatible, provenance, health):
         app.include_router(part.router)
     if agents is not None:
         app.router.lifespan_context = agents.router.lifespan_context

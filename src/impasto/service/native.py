@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import Field
 from starlette.datastructures import UploadFile as AnyUpload
 
 from impasto.jobs.intake import take
@@ -50,16 +51,25 @@ async def read_upload(file: AnyUpload, service: Context) -> bytes:
     return await file.read()
 
 
+class Submission(JobRequest):
+    """A job, and what becomes of those that wait."""
+
+    replace: bool = Field(False, description="cancel your waiting jobs in the same move")
+
+
 @router.post("/jobs", status_code=202)
 async def submit(
-    asked: JobRequest,
+    asked: Submission,
     service: Service,
     owner: Owner,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     prefer: Annotated[str, Header(max_length=255)] = "",
 ) -> Response:
     """Take a job: 202 with where it is, or 201 if ``Prefer: wait=SECONDS`` lived to see its end."""
-    job = await run_sync(lambda: service.jobs.submit(asked, owner=owner, idempotency_key=idempotency_key))
+    request = JobRequest.of(**asked.model_dump(exclude={"replace"}))
+    job = await run_sync(
+        lambda: service.jobs.submit(request, owner=owner, idempotency_key=idempotency_key, replace=asked.replace)
+    )
     wish = _WAIT.search(prefer)
     headers = {"Location": f"/v1/jobs/{job.id}"}
     if wish:
@@ -74,11 +84,13 @@ def list_jobs(
     service: Service,
     owner: Owner,
     state: State | None = None,
+    starred: bool | None = None,
+    style: Annotated[str | None, Query(max_length=64, description="an asset's id, or a name of the library")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[str | None, Query(max_length=64)] = None,
 ) -> dict[str, Any]:
     """Your jobs, newest first; ``next`` is what the next page's ``before`` is."""
-    found = service.jobs.jobs(owner=owner, state=state, limit=limit, before=before)
+    found = service.jobs.jobs(owner=owner, state=state, starred=starred, style=style, limit=limit, before=before)
     return {
         "jobs": [_view(service, job) for job in found],
         "next": found[-1].id if len(found) == limit else None,
@@ -166,5 +178,5 @@ def engines(owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     }
 
 
-def _view(service: Context, job: Job) -> dict[str, Any]:
+def _view(service: Context, job: Job[Any]) -> dict[str, Any]:
     return job_view(job, service.jobs.position(job))

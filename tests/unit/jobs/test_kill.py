@@ -57,7 +57,54 @@ def test_killed_worker_restarted_or_replaced_goes_on_to_the_same_bytes(
 
 
 def steps_of(jobs: DurableJobs, job) -> list[object]:
-    return [step for step in jobs.client.list_workflow_steps(f"{job.id}-0") if step["function_name"] == "chunk"]
+    """All chunks that any ticket finished; there is one job."""
+    steps = [
+        step for each in jobs.client.list_workflows() for step in jobs.client.list_workflow_steps(each.workflow_id)
+    ]
+    return [step for step in steps if step["function_name"] == "chunk"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_worker_that_hangs_ends_itself_and_the_job_goes_on(jobs, work, request_of) -> None:
+    """It hangs inside a library, with the interpreter's lock held, so that nothing written in Python could end it."""
+    hangs = """
+import ctypes
+from impasto import api
+from impasto.jobs import watchdog
+watchdog._LEAST_S = 2.0
+api.stylize = lambda *_, **__: ctypes.PyDLL(None).sleep(600)
+"""
+    job = jobs.submit(request_of(engine="fast", settings={"image_size": 64}), owner=OWNER)
+    began = time.monotonic()
+    assert work("one", before=hangs).wait(timeout=90) == 1
+    assert time.monotonic() - began > 2
+    left = jobs.get(job.id, owner=OWNER)
+    assert (left.state, left.attempts) == ("running", 1)  # and so it counts for poison
+    work("one")
+    assert until(jobs, job, lambda job: job.is_over).state == "done"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_paused_job_ends_its_chunk_and_goes_on_to_the_same_bytes(jobs, work, request_of, tmp_path: Path) -> None:
+    """Others are begun meanwhile; paused before its first chunk and behind, with a worker killed in between."""
+    request = request_of()
+    job = jobs.submit(request, owner=OWNER)
+    first = work("one", before=SLOW)
+    until(jobs, job, lambda job: job.chunks >= 2)
+    jobs.pause(job.id, owner=OWNER)
+    paused = until(jobs, job, lambda job: job.state == "paused")
+    other = jobs.submit(request_of(engine="fast", settings={"image_size": 64}), owner=OWNER)
+    assert until(jobs, other, lambda job: job.is_over).state == "done"
+    assert jobs.get(job.id, owner=OWNER) == paused
+    first.kill()
+    first.wait()
+    jobs.resume(job.id, owner=OWNER)
+    work("two")
+    after = until(jobs, job, lambda job: job.chunks > paused.chunks)
+    assert after.progress["chunk"] >= paused.chunks
+    done = until(jobs, job, lambda job: job.is_over)
+    assert result_of(jobs, job) == undisturbed(jobs, request, tmp_path / "whole.png")
+    assert len(steps_of(jobs, job)) == done.chunks + 1  # and the other's
 
 
 def test_job_that_kills_its_worker_every_time_fails_and_the_queue_goes_on(jobs, work, request_of) -> None:
