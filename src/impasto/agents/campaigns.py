@@ -13,7 +13,7 @@ from impasto.jobs.campaign import CampaignRequest
 from impasto.settings import ENGINES, choose_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from impasto.batch.job import Result
     from impasto.jobs.durable import DurableJobs
@@ -25,7 +25,7 @@ _SHOWN: Final = 6
 
 
 def campaign_request(
-    assets: Sequence[str],
+    pictures: Mapping[str, str],
     styles: Sequence[str],
     *,
     quality: str,
@@ -36,7 +36,7 @@ def campaign_request(
     """What is asked of the jobs room.
 
     Args:
-        assets: ids of the photos.
+        pictures: ids of the photos, each with the name that its files get.
         styles: asset ids, or names of the library's styles.
         quality: of a campaign without a pack.
         settings: of the engine, for every picture.
@@ -57,7 +57,7 @@ def campaign_request(
             {
                 "pack": pack,
                 "name": name,
-                "inputs": [{"asset": one, "settings": settings} for one in dict.fromkeys(assets)],
+                "inputs": [{"asset": asset, "name": stem, "settings": settings} for asset, stem in pictures.items()],
             }
         )
     except ValidationError as error:
@@ -118,11 +118,16 @@ def told_campaign(jobs: DurableJobs, job: Job[CampaignRequest], address: str | N
         shown = done[:_SHOWN]
         sheet = contact_sheet([(str(number), folder / row.outputs[0]) for number, row in enumerate(shown, start=1)])
         data["sheet"] = [{"label": number, "picture": quoted(row.picture)} for number, row in enumerate(shown, start=1)]
-    return Answer(_text(job, counts, failed, jobs, link), data, sheet, link=link)
+    return Answer(_text(job, counts, done, failed, jobs, link), data, sheet, link=link)
 
 
 def _text(
-    job: Job[CampaignRequest], counts: dict[str, int], failed: list[Result], jobs: DurableJobs, link: Link | None
+    job: Job[CampaignRequest],
+    counts: dict[str, int],
+    done: Sequence[Result],
+    failed: Sequence[Result],
+    jobs: DurableJobs,
+    link: Link | None,
 ) -> str:
     found = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     again = f"Call get_campaign with campaign_id {job.id} and wait_s 40; cancel_job ends it and keeps what is painted."
@@ -135,8 +140,10 @@ def _text(
         far = f"{known.get('done', 0)} of {known.get('rows') or len(job.request.inputs)} pictures are painted"
         return f"The campaign {job.id} is {job.state}: {far}{f' ({found})' if found else ''}. {again}"
     text = f"The campaign {job.id} is done: {found}."
-    if counts["review"] or counts["reject"]:
-        text += " A person should look at those that are not ok; results name the reasons."
+    unsure = [row for row in done if row.outcome != "ok"]
+    if unsure:
+        named = "; ".join(f"{quoted(row.picture)} ({row.outcome}: {row.reasons[0]})" for row in unsure[:3])
+        text += f" A person should look at {named}{' and others' if len(unsure) > 3 else ''}."
     if failed:
         text += f" The first failure: {quoted(failed[0].picture)}: {_clean(failed[0], jobs)}."
     return text + (f" Report: {link.uri}" if link else "")

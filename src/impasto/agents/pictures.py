@@ -10,6 +10,7 @@ import binascii
 import os
 import re
 import stat
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -72,6 +73,12 @@ class Pictures:
         if kind in ("http", "https", "ftp"):
             raise InputError(f"pictures are not loaded from addresses here; {self._ways()}")
         return self._kept(self._file(unquote(urlsplit(picture).path) if kind == "file" else picture))
+
+    def name_of(self, picture: str) -> str:
+        """A file's name without its extension, as far as another file may have it; nothing for what has no name."""
+        if ASSET.fullmatch(picture) or picture.partition(":")[0] in ("asset", "job", "data"):
+            return ""
+        return re.sub(r"[^A-Za-z0-9 -]", "-", PurePath(picture).stem)[:40].strip()
 
     def result(self, job_id: str) -> Path:
         """The file that a job made.

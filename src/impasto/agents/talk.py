@@ -313,6 +313,8 @@ class Talk:
             return f"The job {job.id} failed: {reason}. Change what it names and call stylize again."
         if job.state == "cancelled":
             return f"The job {job.id} was cancelled and has no picture. Call stylize again if it is wanted after all."
+        if job.state == "paused":
+            return f"The job {job.id} is paused by somebody, and waits until it is resumed; cancel_job ends it."
         again = f"Call get_job with job_id {job.id} and wait_s 40 for the result; cancel_job ends it."
         if job.state == "queued":
             ahead = self._jobs.position(job)

@@ -256,7 +256,10 @@ class Tools:
     ) -> Answer:
         """Paint many pictures in one look, each judged. Try the look on one picture with stylize first."""
         request = campaign_request(
-            [self.pictures.asset(one) for one in pictures],
+            {
+                self.pictures.asset(one): f"{number} {self.pictures.name_of(one)}".strip()
+                for number, one in reversed(list(enumerate(pictures, start=1)))
+            },
             () if style is None else [self._style(one) for one in ([style] if isinstance(style, str) else style)],
             quality=quality,
             settings=settings,
@@ -273,7 +276,7 @@ class Tools:
     def get_campaign(
         self, campaign_id: Annotated[str, Field(description="32 letters and digits")], wait_s: Wait = 0.0
     ) -> Answer:
-        """Tell where a campaign stands after waiting up to wait_s: counts, failures with reasons, a sheet of results."""
+        """Tell where a campaign stands, after waiting up to wait_s: counts, failures with reasons, a sheet."""
         job = self._wait(self.jobs.campaign(campaign_id, owner=self.owner), wait_s, drop=False)
         return self.talk.campaign(job)
 
