@@ -7,6 +7,7 @@ import json
 import re
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import anyio
 import pytest
@@ -41,7 +42,7 @@ async def test_listing_is_short_and_says_what_each_tool_takes(call: Caller) -> N
     assert stylize.input_schema["required"] == ["content", "style"]
 
 
-async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo: str) -> None:
+async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo: str, painting: str) -> None:
     styles = await call("list_styles", query="mosaic")
     assert styles.structured_content["styles"][0]["name"] == "mosaic"
 
@@ -63,6 +64,19 @@ async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo
     both = await call("compare", job_ids=[facts["job_id"], softer.structured_content["job_id"]], wait_s=0)
     assert [row["differs_in"] for row in both.structured_content["results"]] == [{}, {"strength": 0.4}]
     assert len(pictures_in(both)) == 1
+
+    many = {"pictures": [photo, painting], "style": "mosaic", "quality": "draft", "settings": {"strength": 0.4}}
+    campaign = (await call("start_campaign", **many, request_id=call.way)).structured_content
+    assert (await call("start_campaign", **many, request_id=call.way)).structured_content == {
+        **campaign,
+        "state": ANY,
+    }
+    found = await call("get_campaign", campaign_id=campaign["campaign_id"], wait_s=40)
+    assert found.structured_content["state"] == "done"
+    assert [row["picture"] for row in found.structured_content["results"]] == ['"1"', '"2"']
+    assert sum(found.structured_content["counts"].values()) == 2
+    assert len(pictures_in(found)) == 1
+    assert "is done: " in text_of(found)
 
     explain = await call.client.read_resource(facts["resources"]["explain"])
     assert "- style: mosaic" in explain.contents[0].text
@@ -136,6 +150,23 @@ async def test_bad_input_is_one_sentence_and_no_job(call: Caller, photo: str, wr
     assert "\n" not in text_of(found)
     assert len(text_of(found)) < 600
     assert jobs.jobs(owner="local", limit=1)[0].id == before
+
+
+CAMPAIGNS = {
+    "no look": ({"style": None}, "give either style or pack"),
+    "bad setting": ({"settings": {"strength": 7}}, "strength=7 cannot be used"),
+    "bad pack": ({"style": None, "pack": "styles = "}, "the pack is no TOML"),
+    "file of the server": ({"settings": {"model": "/etc/passwd"}}, "it names a file of the server"),
+}
+
+
+@pytest.mark.parametrize("wrong", CAMPAIGNS)
+async def test_bad_campaign_is_one_sentence(call: Caller, photo: str, wrong: str) -> None:
+    changes, says = CAMPAIGNS[wrong]
+    given = {"pictures": [photo], "style": "mosaic", "quality": "draft", **changes}
+    found = await call("start_campaign", **{name: value for name, value in given.items() if value is not None})
+    assert found.is_error
+    assert says in text_of(found)
 
 
 async def test_what_is_unknown_is_named(call: Caller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -76,7 +77,7 @@ def told_campaign(jobs: DurableJobs, job: Job[CampaignRequest], address: str | N
     from impasto.batch.journal import read_rows  # PyTorch comes with it
 
     folder = jobs.store.job(job.id).campaign
-    rows = list({row.slot: row for row in read_rows(folder).values()}.values())
+    rows = sorted({row.slot: row for row in read_rows(folder).values()}.values(), key=_number)
     done, failed = [row for row in rows if row.status == "done"], [row for row in rows if row.status == "failed"]
     base = folder.as_uri() if address is None else f"{address}/v1/campaigns/{job.id}/files"
     page = folder / "report.html"
@@ -116,8 +117,7 @@ def told_campaign(jobs: DurableJobs, job: Job[CampaignRequest], address: str | N
         from impasto.jobs.previews import contact_sheet
 
         shown = done[:_SHOWN]
-        sheet = contact_sheet([(str(number), folder / row.outputs[0]) for number, row in enumerate(shown, start=1)])
-        data["sheet"] = [{"label": number, "picture": quoted(row.picture)} for number, row in enumerate(shown, start=1)]
+        sheet = contact_sheet([(str(_number(row)), folder / row.outputs[0]) for row in shown])
     return Answer(_text(job, counts, done, failed, jobs, link), data, sheet, link=link)
 
 
@@ -147,6 +147,12 @@ def _text(
     if failed:
         text += f" The first failure: {quoted(failed[0].picture)}: {_clean(failed[0], jobs)}."
     return text + (f" Report: {link.uri}" if link else "")
+
+
+def _number(row: Result) -> int:
+    """Which of the pictures that were given it is, from 1: its name begins with it; 0 in a campaign of another door."""
+    first = Path(row.picture).stem.partition(" ")[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def _clean(row: Result, jobs: DurableJobs) -> str:

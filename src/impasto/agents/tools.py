@@ -255,11 +255,11 @@ class Tools:
         request_id: Annotated[str | None, Field(min_length=1, max_length=128)] = None,
     ) -> Answer:
         """Paint many pictures in one look, each judged. Try the look on one picture with stylize first."""
+        named: dict[str, str] = {}
+        for number, one in enumerate(pictures, start=1):
+            named.setdefault(self.pictures.asset(one), f"{number} {self.pictures.name_of(one)}".strip())
         request = campaign_request(
-            {
-                self.pictures.asset(one): f"{number} {self.pictures.name_of(one)}".strip()
-                for number, one in reversed(list(enumerate(pictures, start=1)))
-            },
+            named,
             () if style is None else [self._style(one) for one in ([style] if isinstance(style, str) else style)],
             quality=quality,
             settings=settings,
