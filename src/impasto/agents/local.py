@@ -31,6 +31,7 @@ def open_tools(
     roots: Sequence[Path] = (),
     worker: bool | None = None,
     database: str | None = None,
+    urls: bool = False,
 ) -> Iterator[Tools]:
     """The tools, with what they need.
 
@@ -40,6 +41,7 @@ def open_tools(
         roots: folders whose pictures may be named by their path, with everything below them.
         worker: whether to start a worker; None: unless one is at work in ``home`` already.
         database: URL of PostgreSQL; None: a file in the folder.
+        urls: whether pictures may be loaded from the public web.
 
     Raises:
         InputError: a root is no folder.
@@ -64,7 +66,7 @@ def open_tools(
         beside = Supervisor(["worker", "--slot", _free_slot(jobs.store.home), "--with-parent"], place)
         beside.start()
     try:
-        yield Tools(jobs, owner=LOCAL_OWNER, judge=judge, roots=[Path(root) for root in roots])
+        yield Tools(jobs, owner=LOCAL_OWNER, judge=judge, roots=[Path(root) for root in roots], urls=urls)
     finally:
         judge.close()
         if beside is not None:

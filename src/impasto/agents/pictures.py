@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from impasto.agents.addresses import fetch
 from impasto.agents.answers import quoted
 from impasto.errors import InputError
 from impasto.jobs.job import ASSET, JOB
@@ -42,6 +43,7 @@ class Pictures:
         owner: whose.
         roots: folders whose files may be read, with everything below them.
         safety: the safety check that looks at them; None: none does.
+        urls: whether they may be loaded from the public web.
     """
 
     def __init__(
@@ -51,8 +53,11 @@ class Pictures:
         owner: str,
         roots: Sequence[Path] = (),
         safety: str | None = None,
+        *,
+        urls: bool = False,
     ) -> None:
         self._jobs, self._store, self._owner, self._safety = jobs, store, owner, safety
+        self._urls = urls
         self._roots = [root.resolve() for root in roots]
 
     def asset(self, picture: str) -> str:
@@ -70,6 +75,8 @@ class Pictures:
             return self._kept(self.result(rest).read_bytes())
         if kind == "data":
             return self._kept(_inline(picture))
+        if kind in ("http", "https") and self._urls:
+            return self._kept(fetch(picture, MOST_BYTES))
         if kind in ("http", "https", "ftp"):
             raise InputError(f"pictures are not loaded from addresses here; {self._ways()}")
         return self._kept(self._file(unquote(urlsplit(picture).path) if kind == "file" else picture))

@@ -61,6 +61,7 @@ class Tools:
         roots: folders whose pictures may be named by their path.
         address: of the service, where results can be fetched; None: results are files of this machine.
         safety: the safety check that looks at pictures; None: none does.
+        urls: whether pictures may be loaded from the public web.
     """
 
     def __init__(
@@ -72,9 +73,10 @@ class Tools:
         roots: Sequence[Path] = (),
         address: str | None = None,
         safety: str | None = None,
+        urls: bool = False,
     ) -> None:
         self.jobs, self.owner = jobs, owner
-        self.pictures = Pictures(jobs, jobs.store, owner, roots, safety)
+        self.pictures = Pictures(jobs, jobs.store, owner, roots, safety, urls=urls)
         self.talk = Talk(jobs, address)
         self._judge = judge
 

@@ -36,7 +36,9 @@ def serve_stdio(tools: Tools) -> None:
     anyio.run(run)
 
 
-def create_agents_app(jobs: DurableJobs, path: str = "/mcp", *, safety: str | None = None) -> Starlette:
+def create_agents_app(
+    jobs: DurableJobs, path: str = "/mcp", *, safety: str | None = None, urls: bool = False
+) -> Starlette:
     """The MCP server as an ASGI application, streamable HTTP in both protocol eras.
 
     Whoever mounts it has checked the request's host, origin and key, and says whose it is: ``owner`` in the scope's
@@ -46,12 +48,13 @@ def create_agents_app(jobs: DurableJobs, path: str = "/mcp", *, safety: str | No
         jobs: the queue and the files.
         path: at which it answers.
         safety: the safety check that looks at pictures; None: none does.
+        urls: whether pictures may be loaded from the public web.
     """
     judge = Judge()
 
     def tools_for(request: Request) -> Tools:
         address = str(request.base_url).rstrip("/")
-        return Tools(jobs, owner=request.state.owner, judge=judge, address=address, safety=safety)
+        return Tools(jobs, owner=request.state.owner, judge=judge, address=address, safety=safety, urls=urls)
 
     app = create_server(tools_for).streamable_http_app(
         streamable_http_path=path,

@@ -19,6 +19,9 @@ def mcp(
             help="a folder whose pictures the agent may name by their path; once per folder, by default none",
         ),
     ] = None,
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="let the agent have pictures loaded from the public web")
+    ] = False,
     home: Annotated[
         Path | None,
         typer.Option(
@@ -54,5 +57,5 @@ def mcp(
             f"tools for agents need extra packages ({error.name}): pip install 'impasto[agents]'"
         ) from None
 
-    with open_tools(home, roots=root or (), worker=worker, database=database) as tools:
+    with open_tools(home, roots=root or (), worker=worker, database=database, urls=allow_urls) as tools:
         serve_stdio(tools)

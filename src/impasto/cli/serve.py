@@ -74,6 +74,9 @@ def serve(
     safety: _Safety = "auto",
     queue: Annotated[int, typer.Option(min=1, help="jobs that may wait; more are refused with 429")] = 100,
     max_upload: Annotated[int, typer.Option(min=1, max=512, metavar="MIB", help="largest file that is taken")] = 32,
+    agent_urls: Annotated[
+        bool, typer.Option("--agent-urls", help="let agents have pictures loaded from the public web")
+    ] = False,
 ) -> None:
     """Serve the HTTP API, native and OpenAI-compatible, with one worker; and tools for AI agents at /mcp.
 
@@ -107,7 +110,7 @@ def serve(
         **({"IMPASTO_SIGN": sign} if sign else {}),
     }
     beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent"], place) if worker else None
-    agents = _agents(jobs, check)
+    agents = _agents(jobs, check, urls=agent_urls)
     also = " agents find their tools at /mcp;" if agents else ""
     run(
         jobs,
@@ -217,13 +220,13 @@ def _open(home: Path | None, database: str | None, **more: Any) -> "DurableJobs"
     return DurableJobs(home.absolute(), database=database, **more)
 
 
-def _agents(jobs: "DurableJobs", safety: str | None) -> "Starlette | None":
+def _agents(jobs: "DurableJobs", safety: str | None, *, urls: bool) -> "Starlette | None":
     """The tools for AI agents, if what they need is installed."""
     try:
         from impasto.agents.transports import create_agents_app
     except ImportError:
         return None
-    return create_agents_app(jobs, safety=safety)
+    return create_agents_app(jobs, safety=safety, urls=urls)
 
 
 def _check(safety: str) -> str | None:
