@@ -112,7 +112,7 @@ def test_program_that_closes_its_end_leaves_no_job(served: Served, folder: Path,
     write_message(process, _request(1, "initialize", HELLO))
     write_message(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
     write_message(process, _request(2, "tools/call", {"name": "stylize", "arguments": ask}))
-    job = _appears(jobs, "agents:closed stdin")
+    job = _appears(jobs, "agents:stylize:closed stdin")
     process.stdin.close()
     assert process.wait(10) == 0
     process.stdout.close()
@@ -137,7 +137,7 @@ def test_connection_that_breaks_leaves_no_job(served: Served, jobs: DurableJobs,
             }
         with client.stream("POST", "/mcp", json=body, headers=headers) as response:
             assert response.status_code == 200, response.read()
-            job = _appears(jobs, f"agents:{key}")
+            job = _appears(jobs, f"agents:stylize:{key}")
     assert _ended(jobs, job).state == "cancelled"
 
 

@@ -42,7 +42,7 @@ async def test_listing_is_short_and_says_what_each_tool_takes(call: Caller) -> N
     assert stylize.input_schema["required"] == ["content", "style"]
 
 
-async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo: str, painting: str) -> None:
+async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo: str) -> None:
     styles = await call("list_styles", query="mosaic")
     assert styles.structured_content["styles"][0]["name"] == "mosaic"
 
@@ -65,7 +65,7 @@ async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo
     assert [row["differs_in"] for row in both.structured_content["results"]] == [{}, {"strength": 0.4}]
     assert len(pictures_in(both)) == 1
 
-    many = {"pictures": [photo, painting], "style": "mosaic", "quality": "draft", "settings": {"strength": 0.4}}
+    many = {"pictures": [photo], "style": "mosaic", "quality": "draft", "settings": {"strength": 0.4}}
     campaign = (await call("start_campaign", **many, request_id=call.way)).structured_content
     assert (await call("start_campaign", **many, request_id=call.way)).structured_content == {
         **campaign,
@@ -73,8 +73,8 @@ async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo
     }
     found = await call("get_campaign", campaign_id=campaign["campaign_id"], wait_s=40)
     assert found.structured_content["state"] == "done"
-    assert [row["picture"] for row in found.structured_content["results"]] == ['"1"', '"2"']
-    assert sum(found.structured_content["counts"].values()) == 2
+    assert [row["picture"] for row in found.structured_content["results"]] == ['"1"']
+    assert sum(found.structured_content["counts"].values()) == 1
     assert len(pictures_in(found)) == 1
     assert "is done: " in text_of(found)
 
@@ -106,7 +106,7 @@ async def test_call_that_is_cancelled_drops_its_job(call: Caller, photo: str, pa
     request = f"cancelled {call.way}"
     with anyio.move_on_after(2):
         await call("stylize", content=photo, style=painting, quality="fine", settings=ENDLESS, request_id=request)
-    job = jobs.known(f"agents:{request}", owner="local")
+    job = jobs.known(f"agents:stylize:{request}", owner="local")
     assert job is not None
     with anyio.fail_after(10):
         while not (job := jobs.get(job.id, owner="local")).is_over:

@@ -152,7 +152,7 @@ class Tools:
             **settings,
         }
         explicit = {name: value for name, value in given.items() if value is not None}
-        key = None if request_id is None else f"agents:{request_id}"
+        key = None if request_id is None else f"agents:stylize:{request_id}"
         known = None if key is None else self.jobs.known(key, owner=self.owner)
         if known is not None:
             self._check_same(known, asset, styles, explicit, quality)
@@ -270,7 +270,7 @@ class Tools:
         )
         self._need_worker()
         started = time.time()
-        key = None if request_id is None else f"agents:{request_id}"
+        key = None if request_id is None else f"agents:start_campaign:{request_id}"
         job = self.jobs.submit_campaign(request, owner=self.owner, idempotency_key=key)
         job = self._wait(job, wait_s, drop=job.created_s >= started)
         return self.talk.campaign(job)
