@@ -12,11 +12,12 @@ import pytest
 from starlette.testclient import TestClient
 from tests.agents.conftest import ENDLESS, mcp_command
 
-from impasto.agents import tools as tools_module
+from impasto.agents import waiting
 from impasto.agents.answers import quoted
 from impasto.agents.catalogue import call
-from impasto.agents.tools import NoWorkerError, Tools
+from impasto.agents.tools import Tools
 from impasto.agents.transports import create_agents_app
+from impasto.agents.waiting import NoWorkerError
 from impasto.errors import ImpastoError, InputError
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.keys import add_key
@@ -93,7 +94,7 @@ def test_names_of_files_are_quoted_and_short(tools: Tools) -> None:
 
 
 def test_without_a_worker_nothing_is_kept(tmp_path: Path, photo: str, judge: Judge, monkeypatch) -> None:
-    monkeypatch.setattr(tools_module, "_WORKER_WAIT_S", 0.2)
+    monkeypatch.setattr(waiting, "WORKER_WAIT_S", 0.2)
     jobs = DurableJobs(tmp_path)
     try:
         with pytest.raises(NoWorkerError, match="no worker is running"):

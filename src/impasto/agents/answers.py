@@ -33,15 +33,14 @@ class Answer:
     data: dict[str, Any] = field(default_factory=dict)
     """The same as JSON, and more."""
     preview: bytes | None = field(default=None, repr=False)
-    """A picture of at most 80 kB."""
-    preview_kind: str = "image/webp"
+    """A WebP of at most 80 kB."""
     link: Link | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON document; the preview is a data URL."""
         found: dict[str, Any] = {"text": self.text, **self.data}
         if self.preview is not None:
-            found["preview"] = f"data:{self.preview_kind};base64,{base64.b64encode(self.preview).decode()}"
+            found["preview"] = f"data:image/webp;base64,{base64.b64encode(self.preview).decode()}"
         if self.link is not None:
             found["file"] = self.link.uri
         return found

@@ -217,7 +217,7 @@ async def _watched(ctx: ServerRequestContext, watch: Watch) -> AsyncIterator[Non
 def _blocks(answer: Answer, protocol: str) -> list[ContentBlock]:
     blocks: list[ContentBlock] = [TextContent(text=answer.text)]
     if answer.preview is not None:
-        blocks.append(ImageContent(data=base64.b64encode(answer.preview).decode(), mime_type=answer.preview_kind))
+        blocks.append(ImageContent(data=base64.b64encode(answer.preview).decode(), mime_type="image/webp"))
     if answer.link is not None and protocol >= _LINKS_SINCE:
         link = answer.link
         blocks.append(

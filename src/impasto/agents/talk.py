@@ -82,7 +82,7 @@ class Talk:
             text = f"No style of the {len(rows)} in the library has {quoted(query)} in its name; call without query."
         else:
             more = f" {len(found) - len(shown)} more: raise limit." if len(found) > len(shown) else ""
-            text = f"{len(found)} styles: {names}.{more} Any picture can be a style too."
+            text = f"{len(found)} style{'' if len(found) == 1 else 's'}: {names}.{more} Any picture can be a style too."
         return Answer(text, {"styles": shown, "total": len(found)})
 
     def engines(
@@ -118,7 +118,7 @@ class Talk:
         data = self._facts(job, why, verdict)
         if job.state != "done":
             small = self._so_far(job) if preview else None
-            return Answer(self._standing(job, why), data, small, preview_kind="image/jpeg")
+            return Answer(self._standing(job, why), data, small)
         from impasto.jobs.previews import preview as small_picture
 
         link = self.link(job)
@@ -323,16 +323,15 @@ class Talk:
         return f"Still being painted: {self.progress(job)[1]}. {again} Chosen: {why}"
 
     def _so_far(self, job: Job) -> bytes | None:
-        """The picture so far, if there is one that is small enough."""
-        if job.state != "running":
+        """The picture so far, if there is one."""
+        if job.state not in ("running", "paused"):
             return None
-        from impasto.jobs.previews import MOST_BYTES
+        from impasto.jobs.previews import preview as small_picture
 
         try:
-            data = self._jobs.store.job(job.id).preview.read_bytes()
-        except OSError:
+            return small_picture(self._jobs.store.job(job.id).preview)
+        except OSError:  # there is none yet, or no more
             return None
-        return data if len(data) <= MOST_BYTES else None
 
     def link(self, job: Job) -> Link:
         """Where the whole picture of a job that is done can be fetched."""

@@ -19,8 +19,8 @@ from impasto.agents.judging import Judge, Verdict
 from impasto.agents.pictures import Pictures
 from impasto.agents.schemas import SETTING
 from impasto.agents.talk import WHY, Talk
-from impasto.agents.watch import WATCH, CallerGoneError
-from impasto.errors import ImpastoError, InputError
+from impasto.agents.waiting import need_worker, wait_for
+from impasto.errors import InputError
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import ASSET, MAX_SIZE_PX, STYLE, Job, JobRequest
 from impasto.jobs.refusals import IdempotencyError
@@ -29,9 +29,6 @@ from impasto.whole import write_whole
 
 #: Clients drop a call after about a minute.
 LONGEST_WAIT_S: Final = 50.0
-_POLL_S: Final = 0.15
-#: A worker that was just started needs so long to say that it is there.
-_WORKER_WAIT_S: Final = 25.0
 _CANCEL_WAIT_S: Final = 10.0
 _HISTORY: Final = 30
 
@@ -45,10 +42,6 @@ Wait = Annotated[
     float, Field(ge=0, le=LONGEST_WAIT_S, description="seconds to wait; then you get the job id and the picture so far")
 ]
 JobId = Annotated[str, Field(description="32 letters and digits")]
-
-
-class NoWorkerError(ImpastoError):
-    """Nobody would paint the picture; nothing was kept."""
 
 
 class Tools:
@@ -179,7 +172,7 @@ class Tools:
                 settings={"image_size": longest, **choice.settings, **_for(choice.quality, explicit)},
                 format=format,
             )
-            self._need_worker()
+            need_worker(self.jobs)
             job = self.jobs.submit(request, owner=self.owner, idempotency_key=key)
             why = self._remember(job, choice)
         # Who asks again for a job that another call began does not end it by going away.
@@ -268,7 +261,7 @@ class Tools:
             pack=pack,
             name=name,
         )
-        self._need_worker()
+        need_worker(self.jobs)
         started = time.time()
         key = None if request_id is None else f"agents:start_campaign:{request_id}"
         job = self.jobs.submit_campaign(request, owner=self.owner, idempotency_key=key)
@@ -292,6 +285,9 @@ class Tools:
         return self.talk.provenance(api.verify(path, registry=self.jobs.store.registry, max_pixels=MAX_PIXELS))
 
     # What they share.
+
+    def _wait(self, job: Job[Any], seconds: float, *, drop: bool) -> Job[Any]:
+        return wait_for(self.jobs, job, seconds, self.talk.progress, drop=drop)
 
     def _job(self, job_id: str) -> Job:
         return self.jobs.get(job_id.removeprefix("job:"), owner=self.owner)
@@ -333,45 +329,6 @@ class Tools:
         if wait_s <= 0:
             return self._judge.known(path, self._file_of(request.content), styles)
         return self._judge.verdict(path, self._file_of(request.content), styles, wait_s=wait_s)
-
-    def _need_worker(self) -> None:
-        """Wait for a worker that is starting.
-
-        Raises:
-            NoWorkerError: there is none.
-        """
-        watch, end = WATCH.get(), time.monotonic() + _WORKER_WAIT_S
-        while not self.jobs.workers():
-            if time.monotonic() > end:
-                raise NoWorkerError(
-                    "no worker is running, so nobody would paint the picture, and nothing was kept; ask whoever runs "
-                    "the service to start one (impasto worker), then call again"
-                )
-            watch.report(0, "waiting for a worker to start")
-            if watch.gone.wait(_POLL_S):
-                raise CallerGoneError
-
-    def _wait(self, job: Job[Any], seconds: float, *, drop: bool) -> Job[Any]:
-        """The job once it has ended, or as it is when the time is up.
-
-        Args:
-            job: which.
-            seconds: how long.
-            drop: whether the job is dropped if the caller goes away: it was begun for this caller alone.
-
-        Raises:
-            CallerGoneError: nobody waits any more.
-        """
-        watch, end = WATCH.get(), time.monotonic() + seconds
-        while not job.is_over and (left := end - time.monotonic()) > 0:
-            if watch.gone.wait(min(_POLL_S, left)):
-                if drop:
-                    self.jobs.cancel(job.id, owner=self.owner, keep=False)
-                raise CallerGoneError
-            again = self.jobs.campaign if job.kind == "campaign" else self.jobs.get
-            job = again(job.id, owner=self.owner)
-            watch.report(*self.talk.progress(job))
-        return job
 
     def _check_same(
         self, known: Job, content: str, styles: tuple[str, ...], explicit: dict[str, Any], quality: Quality | None
