@@ -22,6 +22,7 @@ from impasto.cli.gc import backup, gc, restore
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
+from impasto.cli.mcp import mcp
 from impasto.cli.plan import plan
 from impasto.cli.provenance import provenance_app, verify
 from impasto.cli.rerun import rerun
@@ -73,6 +74,7 @@ for verb in (
     gc,
     backup,
     restore,
+    mcp,
     doctor,
 ):
     app.command()(verb)

@@ -16,6 +16,8 @@ from impasto.provenance.safety import installed_check, load_check
 from impasto.provenance.signers import load_signer
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from impasto.jobs.durable import DurableJobs
     from impasto.jobs.keys import Key
 
@@ -109,7 +111,7 @@ def serve(
     ] = None,
     log: _Log = "text",
 ) -> None:
-    """Serve the HTTP API, native and OpenAI-compatible, with one worker.
+    """Serve the HTTP API, native and OpenAI-compatible, with one worker; and tools for AI agents at /mcp.
 
     [dim]impasto serve[/dim]
 
@@ -121,8 +123,8 @@ def serve(
     _log_as(log)
     from impasto.jobs.config import ServiceFile
     from impasto.jobs.keys import list_keys
+    from impasto.jobs.supervisor import Supervisor
     from impasto.service.config import ServiceConfig
-    from impasto.service.server import Supervisor
     from impasto.service.server import serve as run
 
     ServiceFile.load(jobs.store.home)  # the worker reads it too, but would be started over and over to say the same
@@ -159,7 +161,15 @@ def serve(
         from impasto.jobs.retention import Keeper
 
         Keeper(jobs, keep_days).start()
-    run(jobs, config, worker=beside, on_start=lambda address: say(f"impasto serves at {address}; Ctrl-C ends it"))
+    agents = _agents(jobs, check, urls=allow_url_fetch)
+    also = " agents find their tools at /mcp;" if agents else ""
+    run(
+        jobs,
+        config,
+        worker=beside,
+        on_start=lambda address: say(f"impasto serves at {address};{also} Ctrl-C ends it"),
+        agents=agents,
+    )
     jobs.close()
 
 
@@ -343,6 +353,15 @@ def _log_as(kind: Literal["text", "json"]) -> None:
         from impasto.service.logs import log_as_json
 
         log_as_json()
+
+
+def _agents(jobs: "DurableJobs", safety: str | None, *, urls: bool) -> "Starlette | None":
+    """The tools for AI agents, if what they need is installed."""
+    try:
+        from impasto.agents.transports import create_agents_app
+    except ImportError:
+        return None
+    return create_agents_app(jobs, safety=safety, urls=urls)
 
 
 def _check(safety: str) -> str | None:

@@ -133,6 +133,10 @@ class DurableJobs:
                 raise
             return _same(known, request)
 
+    def known(self, idempotency_key: str, *, owner: str) -> Job | None:
+        """The job that an idempotency key gave before; None if it was not used."""
+        return self._read(lambda connection: table.by_key(connection, owner, idempotency_key))
+
     def get(self, job_id: str, *, owner: str) -> Job:
         """See :meth:`JobEngine.get`."""
         return self._read(lambda connection: table.read(connection, job_id, owner, "picture"))

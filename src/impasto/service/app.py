@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from impasto.service import campaigns, compatible, events, health, native, provenance, queue, reference
-from impasto.service.context import Context
+from impasto.service.context import Context, WithOwner
 from impasto.service.golden import GoldenCheck
 from impasto.service.guard import Guard
 from impasto.service.logs import RequestLog
@@ -18,19 +19,24 @@ from impasto.service.web import entry, live, pictures, routes
 from impasto.service.web.pages import Static
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from impasto.jobs.durable import DurableJobs
     from impasto.service.config import ServiceConfig
 
+#: Where agents find their tools.
+AGENTS_PATH = "/mcp"
 #: Sixteen pictures in one request, as OpenAI's clients may send, or a few large ones.
 _FILES_IN_A_REQUEST = 4
 
 
-def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
+def create_app(jobs: DurableJobs, config: ServiceConfig, agents: Starlette | None = None) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         jobs: what takes jobs; the caller closes it.
         config: to whom it answers.
+        agents: the tools for AI agents, served beside the rest for the same keys.
     """
     most_bytes = (config.max_upload_mb * _FILES_IN_A_REQUEST + 1) << 20
     app = FastAPI(
@@ -54,4 +60,7 @@ def create_app(jobs: DurableJobs, config: ServiceConfig) -> FastAPI:
     for part in (entry, pictures, routes, live, campaign_pages):
         app.include_router(part.router)
     app.mount("/studio/static", Static(), name="static")
+    if agents is not None:
+        app.router.lifespan_context = agents.router.lifespan_context
+        app.router.routes.append(Route(AGENTS_PATH, endpoint=WithOwner(agents, app.state.context)))
     return app

@@ -19,6 +19,8 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import Job
@@ -88,7 +90,7 @@ Service = Annotated[Context, Depends(_context)]
 KEY_COOKIE: Final = "impasto_key"
 
 
-async def caller(request: Request, service: Service) -> Key:
+async def caller(request: HTTPConnection, service: Service) -> Key:
     """With which key the request comes: in the header, or in the cookie of a browser that signed in.
 
     Raises:
@@ -184,3 +186,26 @@ async def _quota(key: Caller) -> Quota:
 
 #: How much the caller may ask for.
 Allowed = Annotated[Quota, Depends(_quota)]
+
+
+class WithOwner:
+    """Another application behind our keys: it finds ``owner`` and ``quota`` of the request's key in the scope's state.
+
+    Args:
+        app: the application.
+        service: whose keys.
+    """
+
+    def __init__(self, app: ASGIApp, service: Context) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            Problem: it brings no key that is in use and may change something.
+        """
+        key = await caller(HTTPConnection(scope), self._service)
+        check_scope(key, "jobs:write")
+        state = {**scope.get("state", {}), "owner": key.owner, "quota": key.quota}
+        await self._app({**scope, "state": state}, receive, send)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import socket
-import subprocess
-import sys
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -19,22 +15,22 @@ from impasto.service.app import create_app
 from impasto.service.connections import TimedConnection, allow_many_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
+
+    from starlette.applications import Starlette
 
     from impasto.jobs.durable import DurableJobs
+    from impasto.jobs.supervisor import Supervisor
     from impasto.service.config import ServiceConfig
-
-logger = logging.getLogger("impasto")
-
-#: A worker that cannot even start is tried again more and more seldom.
-_FIRST_PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 30.0
-_LIVED_S: Final = 20.0
-_GRACE_S: Final = 40.0
 
 
 def serve(
-    jobs: DurableJobs, config: ServiceConfig, *, worker: Supervisor | None, on_start: Callable[[str], None]
+    jobs: DurableJobs,
+    config: ServiceConfig,
+    *,
+    worker: Supervisor | None,
+    on_start: Callable[[str], None],
+    agents: Starlette | None = None,
 ) -> None:
     """Answer requests until Ctrl-C or SIGTERM.
 
@@ -43,6 +39,7 @@ def serve(
         config: where and to whom.
         worker: runs beside the service; None if workers are started elsewhere.
         on_start: called with the address once it can be asked.
+        agents: the tools for AI agents, served beside the rest; None without them.
 
     Raises:
         InputError: the address cannot be listened on.
@@ -50,7 +47,7 @@ def serve(
     start_tracing("api")
     allow_many_files()
     listener = _listen(config)
-    app = create_app(jobs, config)
+    app = create_app(jobs, config, agents)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{listener.getsockname()[1]}"
 
@@ -76,7 +73,7 @@ def serve(
             http=TimedConnection,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
-            lifespan="off",
+            lifespan="on",
         )
     )
     if worker is not None:
@@ -104,54 +101,3 @@ def _listen(config: ServiceConfig) -> socket.socket:
             f"cannot listen on {config.host}:{config.port}: {error.strerror or error}; choose another with --port"
         ) from error
     return listener
-
-
-class Supervisor:
-    """Keeps a worker process alive.
-
-    Args:
-        words: the command line of the worker, after ``impasto``.
-        environment: variables that it gets besides those of this process.
-    """
-
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", "impasto", *words]
-        self._environment = {**os.environ, **environment}
-        self._ending = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-
-    def start(self) -> None:
-        """Start it, from now on and whenever it ends."""
-        self._thread.start()
-
-    def end(self) -> None:
-        """Ask it to end, and wait: it finishes its chunk first."""
-        self._ending.set()
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def _keep(self) -> None:
-        pause = _FIRST_PAUSE_S
-        while not self._ending.is_set():
-            # A session of its own: Ctrl-C in the terminal is for the service, which then asks the worker to end.
-            self._process = subprocess.Popen(  # noqa: S603 — our own program
-                self._command, env=self._environment, start_new_session=True
-            )
-            try:
-                self._process.wait(_LIVED_S)
-            except subprocess.TimeoutExpired:
-                pause = _FIRST_PAUSE_S
-            code = self._process.wait()
-            if self._ending.is_set():
-                return
-            logger.warning("the worker ended with code %d; it is started again", code)
-            self._ending.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
