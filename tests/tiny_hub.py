@@ -2,13 +2,13 @@
 
 Everything lies where the models' own repositories have it, under ``owner/name``, so that a folder made here takes the
 place of ``IMPASTO_MODELS``. It holds SDXL, Stable Diffusion 1.5, IP-Adapters (base and Plus) with their encoders,
-ControlNets, TAESD and an LCM-LoRA. Nothing it paints shows anything: it is for what files, shapes and calls do.
+ControlNets, TAESD and the LoRAs for few steps. Nothing it paints shows anything: it is for what files, shapes and
+calls do.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +35,8 @@ from transformers import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
@@ -42,13 +44,16 @@ SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 IP_ADAPTER = "h94/IP-Adapter"
 TILE_SDXL = "xinsir/controlnet-tile-sdxl-1.0"
 CANNY_SDXL = "xinsir/controlnet-canny-sdxl-1.0"
-TILE_SD15 = "lllyasviel/control_v11f1e_sd15_tile"
+CANNY_SD15 = "lllyasviel/sd-controlnet-canny"
 TAESD_SDXL = "madebyollin/taesdxl"
 TAESD_SD15 = "madebyollin/taesd"
 LCM_SD15 = "latent-consistency/lcm-lora-sdv1-5"
+LIGHTNING = "ByteDance/SDXL-Lightning"
 
 #: Widths of what the two encoders give: ViT-H's and bigG's differ, as they do in earnest.
-_VIT_H, _BIG_G = 24, 32
+_VIT_H, _BIG_G = 24, 28
+#: Of ViT-H's hidden states, which Plus reads.
+_HIDDEN = 32
 _TEXT = 16
 
 
@@ -61,8 +66,8 @@ def build(root: Path) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         sdxl_unet, sd15_unet = _sdxl(root / SDXL), _sd15(root / SD15)
-        _encoder(root / IP_ADAPTER / "models" / "image_encoder", _VIT_H)
-        _encoder(root / IP_ADAPTER / "sdxl_models" / "image_encoder", _BIG_G)
+        _encoder(root / IP_ADAPTER / "models" / "image_encoder", _VIT_H, _HIDDEN)
+        _encoder(root / IP_ADAPTER / "sdxl_models" / "image_encoder", _BIG_G, 40)
         for path, unet, plus, width in (
             ("sdxl_models/ip-adapter_sdxl.safetensors", sdxl_unet, False, _BIG_G),
             ("sdxl_models/ip-adapter_sdxl_vit-h.safetensors", sdxl_unet, False, _VIT_H),
@@ -70,13 +75,13 @@ def build(root: Path) -> Path:
             ("models/ip-adapter_sd15.safetensors", sd15_unet, False, _VIT_H),
             ("models/ip-adapter-plus_sd15.safetensors", sd15_unet, True, _VIT_H),
         ):
-            # A tower's hidden states are 32 wide in both encoders, what it projects to is not.
-            save_file(adapter(unet, plus=plus, width=32 if plus else width), root / IP_ADAPTER / path)
-        for repository, unet in ((TILE_SDXL, sdxl_unet), (CANNY_SDXL, sdxl_unet), (TILE_SD15, sd15_unet)):
+            save_file(adapter(unet, plus=plus, width=_HIDDEN if plus else width), root / IP_ADAPTER / path)
+        for repository, unet in ((TILE_SDXL, sdxl_unet), (CANNY_SDXL, sdxl_unet), (CANNY_SD15, sd15_unet)):
             _controlnet(unet).save_pretrained(root / repository)
         for repository in (TAESD_SDXL, TAESD_SD15):
             _small_vae().save_pretrained(root / repository)
-        _lcm_lora(sd15_unet, root / LCM_SD15)
+        _lora(sd15_unet, root / LCM_SD15 / "pytorch_lora_weights.safetensors")
+        _lora(sdxl_unet, root / LIGHTNING / "sdxl_lightning_4step_lora.safetensors")
     return root
 
 
@@ -108,7 +113,8 @@ def _sdxl(folder: Path) -> UNet2DConditionModel:
         scheduler=scheduler,
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
-    ).save_pretrained(folder)
+    ).to(torch.float16).save_pretrained(folder, variant="fp16")
+    _published_tokenizers(folder, words)
     return unet
 
 
@@ -135,7 +141,8 @@ def _sd15(folder: Path) -> UNet2DConditionModel:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).save_pretrained(folder)
+    ).to(torch.float16).save_pretrained(folder, variant="fp16")
+    _published_tokenizers(folder, words)
     return unet
 
 
@@ -144,6 +151,16 @@ def byte_tokenizer() -> CLIPTokenizer:
     letters = ByteLevel.alphabet()
     names = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(vocab={word: index for index, word in enumerate(names)}, merges=[], model_max_length=77)
+
+
+def _published_tokenizers(folder: Path, words: CLIPTokenizer) -> None:
+    """The tokenizers' files as the hub has them: a vocabulary and merges, not the one file that is written today."""
+    for place in folder.glob("tokenizer*"):
+        (place / "tokenizer.json").unlink()
+        (place / "vocab.json").write_text(json.dumps(words.get_vocab()), encoding="utf-8")
+        (place / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+        special = {f"{kind}_token": getattr(words, f"{kind}_token") for kind in ("bos", "eos", "unk", "pad")}
+        (place / "special_tokens_map.json").write_text(json.dumps(special), encoding="utf-8")
 
 
 def text_config(words: CLIPTokenizer, *, width: int = _TEXT, **more: Any) -> CLIPTextConfig:
@@ -183,10 +200,10 @@ def _small_vae() -> AutoencoderTiny:
     )
 
 
-def _encoder(folder: Path, projection: int) -> None:
+def _encoder(folder: Path, projection: int, hidden: int) -> None:
     CLIPVisionModelWithProjection(
         CLIPVisionConfig(
-            hidden_size=32,
+            hidden_size=hidden,
             intermediate_size=32,
             num_hidden_layers=2,
             num_attention_heads=2,
@@ -272,16 +289,15 @@ def _plus_projection(cross: int, width: int) -> dict[str, Tensor]:
     return drawn
 
 
-def _lcm_lora(unet: UNet2DConditionModel, folder: Path) -> None:
-    """A LoRA of rank 2 on the attention's queries, under kohya's names as the published one has them."""
+def _lora(unet: UNet2DConditionModel, path: Path) -> None:
+    """A LoRA of rank 2 on the attention's queries, under kohya's names as the published ones have them."""
     tensors = {}
     for name, weight in unet.state_dict().items():
         if not name.endswith("attn1.to_q.weight"):
             continue
         key = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
-        tensors[f"{key}.lora_down.weight"] = torch.randn(2, weight.shape[1]) * 0.1
-        tensors[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 2) * 0.1
+        tensors[f"{key}.lora_down.weight"] = torch.randn(2, weight.shape[1]) * 0.5
+        tensors[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 2) * 0.5
         tensors[f"{key}.alpha"] = torch.tensor(2.0)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "pytorch_lora_weights.safetensors")
-    (folder / "README.md").write_text(json.dumps({"made": "by tests/tiny_hub.py"}), encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderTiny, DDPMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline
 from diffusers import UNet2DConditionModel as UNet
 from safetensors.torch import load_file, save_file
+from tests.tiny_hub import adapter, byte_tokenizer, text_config
 from torch import Tensor
 from transformers import (
     CLIPImageProcessorPil,
@@ -31,8 +32,6 @@ from transformers import (
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
 )
-
-from tests.tiny_hub import adapter, byte_tokenizer, text_config
 
 SIDE = 16
 SHAPES = ("disc", "square", "triangle", "cross")
