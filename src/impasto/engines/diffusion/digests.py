@@ -9,9 +9,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-import platformdirs
-
-from impasto.engines.diffusion.registry import PINS, models_folder
+from impasto.engines.diffusion.registry import PINS, cache_folder, models_folder
 from impasto.errors import OutputError, WeightsError
 from impasto.hashes import file_sha256
 from impasto.whole import write_whole
@@ -36,7 +34,7 @@ def digest_of(path: Path) -> str:
         status = path.stat()
         if status.st_size < _WORTH_KEEPING:
             return file_sha256(path)
-        kept = platformdirs.user_cache_path("impasto") / "digests.json"
+        kept = cache_folder() / "digests.json"
         known, key = _read(kept), str(path.resolve())
         as_it_lies = [status.st_size, status.st_mtime_ns]
         if isinstance(entry := known.get(key), list) and entry[:2] == as_it_lies:

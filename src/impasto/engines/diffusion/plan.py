@@ -91,7 +91,7 @@ def plan_run(
         SettingsError: the recipe's scales are not this picture's.
     """
     height, width = fit_size(content.height, content.width, settings.image_size or _own_size(sources))
-    if min(height, width) < SMALLEST_PX:
+    if min(height, width) < SMALLEST_PX or max(content.height, content.width) < SMALLEST_PX:
         raise ImageTooSmallError(
             f"content is {content.width}x{content.height} px, which is {width}x{height} px in the output, but "
             f"{SMALLEST_PX} px are needed on each side; use a larger image_size or a less narrow crop"

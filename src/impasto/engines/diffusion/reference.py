@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import platformdirs
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from impasto.engines.diffusion.registry import cache_folder
 from impasto.errors import OutputError
 from impasto.images import resize
 from impasto.whole import replacing
@@ -74,7 +74,7 @@ class ReferenceReader:
             f"{self._key} {self._plus} {self._crop} {tuple(pixels.shape)} ".encode()
             + pixels.float().contiguous().numpy().tobytes()
         ).hexdigest()
-        kept = platformdirs.user_cache_path("impasto") / "references" / f"{name}.safetensors"
+        kept = cache_folder() / "references" / f"{name}.safetensors"
         found = _read(kept)
         if found is None:
             found = self._computed(pixels)

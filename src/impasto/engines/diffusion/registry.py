@@ -246,6 +246,11 @@ def models_folder() -> Path:
     return Path(named) if named else platformdirs.user_data_path("impasto") / "models"
 
 
+def cache_folder() -> Path:
+    """What is worth keeping of models: digests, and what was seen of references. It may be removed at any time."""
+    return models_folder() / ".cache"
+
+
 def parts_of(name: str) -> tuple[Part, ...]:
     """The parts of a model, or the one part of that name.
 
