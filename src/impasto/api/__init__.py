@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
     from impasto.api.golden import check_golden, record_golden
+    from impasto.api.models import download_models, list_models, model_paths, verify_models
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.style_cards import style_card
     from impasto.api.styles import (
@@ -49,6 +50,7 @@ __all__ = [
     "check_golden",
     "compare",
     "diagnose",
+    "download_models",
     "evaluate",
     "evaluate_set",
     "evaluate_video",
@@ -57,8 +59,10 @@ __all__ = [
     "export_style",
     "get_style",
     "import_style",
+    "list_models",
     "list_styles",
     "metrics",
+    "model_paths",
     "plan",
     "plan_campaign",
     "read",
@@ -80,9 +84,14 @@ __all__ = [
     "train_on_ray",
     "train_style",
     "trained_file",
+    "verify_models",
 ]
 
 _HOMES: Final = {
+    "verify_models": "impasto.api.models",
+    "model_paths": "impasto.api.models",
+    "list_models": "impasto.api.models",
+    "download_models": "impasto.api.models",
     "run_campaign": "impasto.api.campaigns",
     "read_campaign": "impasto.api.campaigns",
     "plan_campaign": "impasto.api.campaigns",

@@ -21,6 +21,7 @@ from impasto.cli.export import export
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
+from impasto.cli.models import models_app
 from impasto.cli.plan import plan
 from impasto.cli.rerun import rerun
 from impasto.cli.serve import keys_app, serve, work
@@ -75,6 +76,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
 app.add_typer(styles_app, name="styles")
+app.add_typer(models_app, name="models")
 
 
 def _show_version(wanted: bool) -> None:

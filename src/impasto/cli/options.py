@@ -17,6 +17,9 @@ R = TypeVar("R")
 #: In which panel of ``--help`` a setting stands; a test holds that every setting has one.
 PANELS: Final = {
     "preset": "Picture",
+    "preserve": "Picture",
+    "prompt": "Picture",
+    "negative_prompt": "Picture",
     "strength": "Picture",
     "image_size": "Picture",
     "bit_depth": "Picture",
@@ -27,6 +30,9 @@ PANELS: Final = {
     "temporal_weight": "Video",
     "init": "Picture",
     "seed": "Picture",
+    "control": "Picture",
+    "control_scale": "Picture",
+    "control_model": "Machine",
     "style_weight": "Style",
     "style_weights": "Style",
     "style_scale": "Style",
@@ -34,6 +40,12 @@ PANELS: Final = {
     "style_loss": "Style",
     "layers": "Style",
     "samples": "Style",
+    "adapter": "Style",
+    "ip_adapter_scale": "Style",
+    "blocks": "Style",
+    "crop": "Style",
+    "guidance_scale": "Solver",
+    "scheduler": "Solver",
     "color": "Colour",
     "color_when": "Colour",
     "palette": "Colour",
@@ -65,6 +77,8 @@ PANELS: Final = {
     "cache_mb": "Machine",
     "runtime": "Machine",
     "model": "Machine",
+    "ip_adapter": "Machine",
+    "accept_license": "Machine",
 }
 
 _MAX_INT64: Final = 2**63 - 1

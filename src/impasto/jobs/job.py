@@ -16,6 +16,8 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
+#: Engines that a service paints with: diffusion would hold a worker for minutes, and its models are not a client's.
+Served = Literal["fast", "optimize"]
 _STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -39,7 +41,7 @@ class JobRequest(BaseModel):
     styles: tuple[str, ...] = Field(
         min_length=1, max_length=16, description="what gives the look: asset ids, or names of the library's styles"
     )
-    engine: Literal["fast", "optimize"] | None = Field(None, description="by default optimize")
+    engine: Served | None = Field(None, description="by default optimize")
     quality: Literal["draft", "standard", "fine"] | None = Field(None, description="instead of an engine")
     settings: dict[str, Any] = Field({}, max_length=64, description="the engine's settings by name; see /v1/engines")
     format: Literal["png", "jpeg", "webp", "avif", "tiff"] = Field("png", description="of the result")

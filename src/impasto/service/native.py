@@ -1,7 +1,7 @@
 """The native API: uploads, jobs, and what can be asked for."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response, UploadFile
@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.datastructures import UploadFile as AnyUpload
 
 from impasto.jobs.intake import take
-from impasto.jobs.job import MAX_SIZE_PX, NOT_YOURS, Job, JobRequest, State
+from impasto.jobs.job import MAX_SIZE_PX, NOT_YOURS, Job, JobRequest, Served, State
 from impasto.service.context import Context, Owner, Service
 from impasto.service.problems import Problem
 from impasto.service.views import job_view
@@ -147,8 +147,8 @@ def styles(owner: Owner) -> dict[str, Any]:  # noqa: ARG001 — a key is needed 
 def engines(owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     """Engines with their settings as JSON schema, and what each quality stands for."""
     found = {}
-    for name, model in ENGINES.items():
-        fields = model.model_json_schema()["properties"]
+    for name in get_args(Served):
+        fields = ENGINES[name].model_json_schema()["properties"]
         found[name] = {key: field for key, field in fields.items() if key not in NOT_YOURS}
     return {
         "engines": [{"id": name, "settings": fields} for name, fields in found.items()],

@@ -13,6 +13,7 @@ class DiffusionSettings(PictureSettings):
     """Settings of the engine ``diffusion`` (IP-Adapter); immutable, complete, checked on creation."""
 
     owner: ClassVar[str] = "engine diffusion"
+    default_px: ClassVar[int] = 1024
 
     image_size: int | None = Field(
         None, ge=16, le=4096, description="longer side of the output in pixels; by default the model's own (SDXL: 1024)"
