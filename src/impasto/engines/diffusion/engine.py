@@ -238,7 +238,7 @@ class _Run:
     def _painter(self) -> Painter:
         sources = self._sources
         return painter(
-            sources.base, sources.family, sources.lora, sources.adapter.path, self.plan.adapters,
+            sources.base, sources.family, sources.lora, sources.adapter, self.plan.adapters,
             self._precision.device, self._precision.dtype, self.plan.rung, self._version,
         )  # fmt: skip
 
