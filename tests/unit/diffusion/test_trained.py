@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import impasto
 
@@ -54,6 +55,15 @@ def test_folder_is_a_model_with_all_it_needs() -> None:
     files = [path for path in TOY.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 4_000_000
     assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".md"}
+
+
+def test_photo_is_kept_through_a_vae_that_is_a_tiny_autoencoder() -> None:
+    """Pipelines made of others drop such a VAE."""
+    photo = STYLES["blue"]
+    result = impasto.stylize(
+        photo, STYLES["red"], engine="diffusion", model=str(TOY), dtype="float32", steps=2, strength=0.05
+    )
+    assert float((result.picture.pixels - torch.from_numpy(photo).permute(2, 0, 1) / 255).abs().mean()) < 0.05
 
 
 @pytest.mark.parametrize("seed", range(10))
