@@ -27,7 +27,7 @@ class RecipeFiles:
     vgg_weights: Path | None
     """None: the packaged ones."""
     model: Path | None
-    """Of engine fast; None: the shipped one."""
+    """Of engine fast or diffusion; None: the shipped one, or the one that the recipe names."""
 
     @classmethod
     def find(
@@ -50,8 +50,12 @@ class RecipeFiles:
         Raises:
             InputError: a file is not found, or one was given that the recipe does not name.
         """
-        search = _Search(given, folders, sha256_of)
         weights, model = recipe.settings.get("vgg_weights"), recipe.settings.get("model")
+        folder = None
+        if recipe.engine == "diffusion":  # its model is many files; their digest is compared after the run
+            folder, model = next(iter(given.get("--model", ())), None), None
+            given = {option: paths for option, paths in given.items() if option != "--model"}
+        search = _Search(given, folders, sha256_of)
         found = cls(
             content=search.picture(recipe.content, "--content"),
             styles=tuple(search.picture(style, "--style") for style in recipe.styles),
@@ -65,7 +69,7 @@ class RecipeFiles:
             ),
             init=search.picture(recipe.init, "--init") if recipe.init else None,
             vgg_weights=search.find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
-            model=search.find(str(model), recipe.weights.sha256, "--model") if model else None,
+            model=search.find(str(model), recipe.weights.sha256, "--model") if model else folder,
         )
         search.refuse_strangers()
         return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
     from impasto.api.golden import check_golden, record_golden
+    from impasto.api.models import download_models, list_models, model_paths, verify_models
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.style_cards import style_card
     from impasto.api.styles import (
@@ -60,6 +61,7 @@ __all__ = [
     "check_golden",
     "compare",
     "diagnose",
+    "download_models",
     "evaluate",
     "evaluate_set",
     "evaluate_video",
@@ -72,11 +74,13 @@ __all__ = [
     "installed_check",
     "keep_identity",
     "largest_difference",
+    "list_models",
     "list_styles",
     "load_check",
     "load_signer",
     "make_identity",
     "metrics",
+    "model_paths",
     "of_video",
     "plan",
     "plan_campaign",
@@ -105,6 +109,7 @@ __all__ = [
     "train_style",
     "trained_file",
     "verify",
+    "verify_models",
     "video_sha256",
 ]
 
@@ -120,6 +125,10 @@ _HOMES: Final = {
     "blend": "impasto.api.blending",
     "style_pictures": "impasto.api.styles",
     "style_showing": "impasto.api.styles",
+    "verify_models": "impasto.api.models",
+    "model_paths": "impasto.api.models",
+    "list_models": "impasto.api.models",
+    "download_models": "impasto.api.models",
     "run_campaign": "impasto.api.campaigns",
     "read_campaign": "impasto.api.campaigns",
     "plan_campaign": "impasto.api.campaigns",

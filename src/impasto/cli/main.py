@@ -23,6 +23,7 @@ from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
 from impasto.cli.mcp import mcp
+from impasto.cli.models import models_app
 from impasto.cli.plan import plan
 from impasto.cli.provenance import provenance_app, verify
 from impasto.cli.rerun import rerun
@@ -84,6 +85,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
 app.add_typer(styles_app, name="styles")
 app.add_typer(provenance_app, name="provenance")
+app.add_typer(models_app, name="models")
 
 
 def _show_version(wanted: bool) -> None:

@@ -43,7 +43,7 @@ _Model = Annotated[
         "--model",
         metavar="FILE",
         show_default=False,
-        help="where engine fast's network lies, if it is not the shipped one",
+        help="where engine fast's network lies, if it is not the shipped one, or engine diffusion's model, a folder",
     ),
 ]
 _Output = Annotated[

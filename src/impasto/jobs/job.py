@@ -19,6 +19,8 @@ Wish = Literal["keep", "discard", "pause"]
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
+#: Engines that a service paints with: diffusion would hold a worker for minutes, and its models are not a client's.
+Served = Literal["fast", "optimize"]
 STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -56,7 +58,7 @@ class JobRequest(BaseModel):
     regions: tuple[RegionRequest, ...] = Field(
         (), max_length=8, description="parts with styles of their own; what none covers takes styles, or stays"
     )
-    engine: Literal["fast", "optimize"] | None = Field(None, description="by default optimize")
+    engine: Served | None = Field(None, description="by default optimize")
     quality: Literal["draft", "standard", "fine"] | None = Field(None, description="instead of an engine")
     settings: dict[str, Any] = Field({}, max_length=64, description="the engine's settings by name; see /v1/engines")
     format: Literal["png", "jpeg", "webp", "avif", "tiff"] = Field("png", description="of the result")

@@ -1,7 +1,7 @@
 """The native API: uploads, jobs, and what can be asked for."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from impasto.errors import first_problem
 from impasto.jobs.fetch import fetch
 from impasto.jobs.intake import take
-from impasto.jobs.job import MAX_SIZE_PX, NOT_YOURS, Job, JobRequest, State
+from impasto.jobs.job import MAX_SIZE_PX, NOT_YOURS, Job, JobRequest, Served, State
 from impasto.service.context import Allowed, Context, Owner, Service
 from impasto.service.documents import (
     JOB_EXAMPLE,
@@ -287,8 +287,8 @@ def styles(owner: Owner) -> dict[str, Any]:  # noqa: ARG001 — a key is needed 
 def engines(owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     """Engines with their settings as JSON schema, and what each quality stands for."""
     found = {}
-    for name, model in ENGINES.items():
-        fields = model.model_json_schema()["properties"]
+    for name in get_args(Served):
+        fields = ENGINES[name].model_json_schema()["properties"]
         found[name] = {key: field for key, field in fields.items() if key not in NOT_YOURS}
     return {
         "engines": [{"id": name, "settings": fields} for name, fields in found.items()],

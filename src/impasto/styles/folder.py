@@ -61,7 +61,21 @@ def _known(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 #: Settings that a style must not bring along: files and devices of the machine it is used on, and the output's kind.
 _OF_A_MACHINE: Final = frozenset(
-    {"bit_depth", "device", "dtype", "init", "memory", "model", "runtime", "tile_size", "time_budget", "vgg_weights"}
+    {
+        "accept_license",
+        "bit_depth",
+        "control_model",
+        "device",
+        "dtype",
+        "init",
+        "ip_adapter",
+        "memory",
+        "model",
+        "runtime",
+        "tile_size",
+        "time_budget",
+        "vgg_weights",
+    }
 )
 
 
