@@ -207,7 +207,7 @@ class DurableJobs:
             job = table.read(connection, job_id, owner)
             if not job.is_over:
                 raise JobStateError(
-                    f"the job is {job.state}, and only one that has ended can be deleted; cancel it first"
+                    f"the job is {job.state}, and only one that has ended can be deleted; stop or cancel it first"
                 )
             self.store.job(job_id).discard()  # first, so that nothing is left that no row knows of
             table.delete(connection, job_id)
@@ -258,7 +258,8 @@ class DurableJobs:
             again = ("failed", "cancelled", "done") if job.kind == "campaign" else ("failed", "cancelled")
             if job.state not in again:
                 raise JobStateError(f"only a {' or '.join(again)} {job.kind} can be run again; this one is {job.state}")
-            self._require_assets(job.request, owner)
+            if job.kind == "picture":  # a campaign has links to its own
+                self._require_assets(job.request, owner)
             admit(self.limits, self.store, order.waiting(connection))
             self._discard([job])  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)
