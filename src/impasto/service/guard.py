@@ -41,7 +41,7 @@ _HEADERS: Final = {
 
 #: A body has this long, and longer by what it has brought at this rate: a large upload on a slow line is in time, one
 #: that comes byte by byte to keep a place is not.
-_BODY_S: Final = 20.0
+_BODY_S: Final = 10.0
 _LEAST_BYTES_A_SECOND: Final = 16 << 10
 
 
