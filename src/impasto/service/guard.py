@@ -1,7 +1,7 @@
 """What stands before every route: by which name it was asked, from which page, how slowly; and what an answer has.
 
-A page of our own that needs more than the strictest policy sets its own ``Content-Security-Policy``, such as
-:data:`PAGE_POLICY`: a header that a route has set is left as it is.
+A header that a route has set is left as it is: a page of our own that needs more than the strictest policy sets its own
+``Content-Security-Policy``, such as :data:`PAGE_POLICY`, or ``Permissions-Policy`` where it uses a camera.
 """
 
 from __future__ import annotations
