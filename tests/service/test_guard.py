@@ -222,6 +222,7 @@ def test_every_answer_has_the_headers(guarded: Guarded, photo: bytes) -> None:
             assert answer.headers[name].startswith(value), (answer.status_code, name)
         assert "x-request-id" in answer.headers
         assert "server" not in answer.headers
+    assert answers[405].headers["allow"] == "GET, POST"
     for status in (401, 403, 404, 405, 413, 415, 422, 500):
         assert answers[status].headers["content-type"] == "application/problem+json", status
     assert "Traceback" not in answers[500].text
