@@ -130,9 +130,14 @@ def use(connection: sa.Connection, owner: str, day: str, megapixels: float) -> f
     mine = sa.and_(USAGE.c.owner == owner, USAGE.c.day == day)
     raised = sa.update(USAGE).where(mine).values(megapixels=USAGE.c.megapixels + megapixels)
     total = connection.execute(raised.returning(USAGE.c.megapixels)).scalar_one_or_none()
-    if total is None:
-        connection.execute(sa.insert(USAGE).values(owner=owner, day=day, megapixels=megapixels))
-    return megapixels if total is None else float(total)
+    if total is not None:
+        return float(total)
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(USAGE).values(owner=owner, day=day, megapixels=megapixels))
+    except sa.exc.IntegrityError:  # another request was the day's first a moment before
+        return use(connection, owner, day, megapixels)
+    return megapixels
 
 
 def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> Job[Any] | None:

@@ -1,7 +1,7 @@
 """What stands before every route: by which name it was asked, from which page, how slowly; and what an answer has.
 
-A page of our own that needs more than the strictest policy sets its own ``Content-Security-Policy``, such as
-:data:`PAGE_POLICY`: a header that a route has set is left as it is.
+A header that a route has set is left as it is: a page of our own that needs more than the strictest policy sets its own
+``Content-Security-Policy``, such as :data:`PAGE_POLICY`, or ``Permissions-Policy`` where it uses a camera.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HEADERS: Final = {
 
 #: A body has this long, and longer by what it has brought at this rate: a large upload on a slow line is in time, one
 #: that comes byte by byte to keep a place is not.
-_BODY_S: Final = 20.0
+_BODY_S: Final = 10.0
 _LEAST_BYTES_A_SECOND: Final = 16 << 10
 
 

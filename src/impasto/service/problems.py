@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from impasto.errors import ImpastoError, InputError, OutputError
 from impasto.jobs.refusals import (
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("impasto")
 
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 #: Routes whose clients know OpenAI's errors only.
 _COMPATIBLE: Final = ("/v1/images", "/v1/models", "/v1/content_provenance_checks")
 
@@ -75,10 +76,9 @@ def answer_with_problems(app: FastAPI) -> None:
         problem = problem_of(error)
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             # Starlette names the methods of the first route of that path, and there may be others.
-            routes = (
-                one for one in app.routes if isinstance(one, Route) and one.matches(request.scope)[0] != Match.NONE
-            )
-            problem.headers["Allow"] = ", ".join(sorted({name for one in routes for name in one.methods or ()}))
+            asked = [(method, {**request.scope, "method": method}) for method in _METHODS]
+            allowed = (name for name, scope in asked if any(one.matches(scope)[0] == Match.FULL for one in app.routes))
+            problem.headers["Allow"] = ", ".join(allowed)
         return problem_response(request.url.path, problem)
 
     for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError):  # others: see guard.py

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
+from http import HTTPStatus
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup, escape
 
 from impasto.service.documents import NAMED, errors
 from impasto.service.guard import PAGE_POLICY
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
+_CODE: Final = re.compile("`+([^`]+)`+")
 _SCHEMAS: Final = "#/components/schemas/"
 
 
@@ -36,7 +40,10 @@ def page(request: Request) -> HTMLResponse:
     """The same as a page."""
     about = described(request.app)
     html = _template().render(
-        about=about["info"], groups=_groups(about), schemas=about["components"]["schemas"], address=request.base_url
+        about=about["info"],
+        groups=_groups(about),
+        schemas=about["components"]["schemas"],
+        phrases={status.phrase for status in HTTPStatus if status >= 400},
     )
     return HTMLResponse(html, headers={"Content-Security-Policy": PAGE_POLICY})
 
@@ -75,6 +82,7 @@ def _template() -> Any:
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     environment.filters["kind"] = _kind
+    environment.filters["prose"] = _prose
     return environment.get_template("reference.html.jinja")
 
 
@@ -119,6 +127,11 @@ def _examples(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _name(schema: dict[str, Any]) -> str | None:
     return schema["$ref"].removeprefix(_SCHEMAS) if "$ref" in schema else None
+
+
+def _prose(text: str) -> Markup:
+    """Text in which words between backticks are code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 — escaped, and our own
 
 
 def _kind(schema: dict[str, Any]) -> str:
