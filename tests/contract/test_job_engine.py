@@ -368,7 +368,7 @@ def test_retry_puts_a_job_that_ended_badly_behind_the_others(case: Case, state: 
     case.begin(job)
     case.end(job, state)
     again = case.engine.retry(job.id, owner=A)
-    assert (again.state, again.runs, again.error, again.wanted) == ("queued", 1, None, None)
+    assert (again.state, again.runs, again.error, again.wanted, again.progress) == ("queued", 1, None, None, None)
     assert case.engine.position(again) == 1
     assert case.engine.position(other) == 0
 

@@ -180,11 +180,15 @@ class CampaignChunk:
             self._token.cancel()
 
     def _finished(self, campaign: Campaign) -> dict[str, Any]:
-        page = campaign.page().replace(str(self._store.home), "")
+        home = str(self._store.home)  # which is nobody's business
+        page = campaign.page().replace(home, "")
         write_whole(self._folder.campaign / REPORT, page.encode())
         return {
             "counts": campaign.counts,
-            "problems": [{"name": one.name, "reason": one.reason} for one in campaign.problems],
+            "problems": [
+                {"name": one.name.replace(home, ""), "reason": one.reason.replace(home, "")}
+                for one in campaign.problems
+            ],
             "stopped_early": campaign.missing > 0,
         }
 

@@ -90,7 +90,7 @@ def test_database_file_is_in_wal_mode_and_holds_no_pickle(file_jobs, request_for
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert file.execute("SELECT application_version FROM workflow_status").fetchall() == [("jobs-v2",)]
         everything = "\n".join(file.iterdump())
-    assert '{"positionalArgs": [], "namedArgs": {}}' in everything  # JSON: what DBOS pickles is base64
+    assert '{"namedArgs":{},"positionalArgs":[]}' in everything  # JSON: what DBOS pickles is base64
     assert "portable_json" in everything
 
 
