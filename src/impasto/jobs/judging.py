@@ -39,7 +39,7 @@ _POLL_S: Final = 1.0
 #: A job that waits is computed first, but no judgement waits for longer than this.
 _PATIENCE_S: Final = 300.0
 #: A judgement that takes longer hangs, and ends its worker, whose job could not begin.
-_HANGS_S: Final = 300.0
+_HANGS_S: Final = 600.0
 #: Drift is looked for after so many judgements.
 _DRIFT_EVERY: Final = 10
 
