@@ -57,7 +57,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="jobs that may wait; more are refused with 429")] = 100,
     max_upload: Annotated[int, typer.Option(min=1, max=512, metavar="MIB", help="largest file that is taken")] = 32,
 ) -> None:
-    """Serve the HTTP API, native and OpenAI-compatible, with one worker.
+    """Serve the studio in the browser and the HTTP API, native and OpenAI-compatible, with one worker.
 
     [dim]impasto serve[/dim]
 
