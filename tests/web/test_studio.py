@@ -297,6 +297,9 @@ def test_nobody_is_shut_out(studio: Studio, result: str, path: str) -> None:
         )
         assert found == [], theme
     studio.page.ask("Emulation.setEmulatedMedia", features=[])
+    studio.page.ask("Emulation.setDeviceMetricsOverride", width=375, height=700, deviceScaleFactor=1, mobile=True)
+    assert studio.page.value("document.documentElement.scrollWidth") <= 375
+    studio.page.ask("Emulation.clearDeviceMetricsOverride")
 
 
 def test_brushed_region_takes_its_own_style(studio: Studio) -> None:

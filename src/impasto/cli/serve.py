@@ -111,7 +111,7 @@ def serve(
     ] = None,
     log: _Log = "text",
 ) -> None:
-    """Serve the HTTP API, native and OpenAI-compatible, with one worker; and tools for AI agents at /mcp.
+    """Serve the studio in the browser, the HTTP API (native and OpenAI-compatible), tools for AI agents, and one worker.
 
     [dim]impasto serve[/dim]
 

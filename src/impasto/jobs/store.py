@@ -3,6 +3,7 @@
 assets/<owner>/ab/ab12…   uploads, named by their SHA-256, each owner's apart
 jobs/<id>/run/       the checkpoint of a job that is not done
 jobs/<id>/preview.jpg, result.png, result.json
+small/               small pictures of uploads and styles for pages, made again when they are missing
 jobs/<id>/campaign/  what `impasto batch` writes; the pictures that it is made of lie beside it
 registry.sqlite      what was signed here
 """

@@ -44,6 +44,7 @@ class LiveJobs extends HTMLElement {
     if (isOpen) this.move(job, number);
     if (before === job.state) return;
     if (isOpen || OPEN.includes(before)) this.again("#queue");
+    if (job.state === "failed" && OPEN.includes(before)) note(`a picture could not be painted: ${job.error.detail}`);
     if (job.state === "done" && !document.getElementById(`recent-${job.id}`)) this.again("#recent");
     const stage = document.getElementById("stage");
     if (!stage) return;
