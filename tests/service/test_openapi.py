@@ -42,6 +42,6 @@ def test_answers_are_those_of_the_document(tmp_path: Path, photo: bytes, paintin
             check=False,
         )
         assert run.returncode == 0, run.stdout[-6000:] + run.stderr
-        assert "Tested: 16" in run.stdout, run.stdout
+        assert "Tested: 38" in run.stdout, run.stdout
     finally:
         assert end(served) == 0

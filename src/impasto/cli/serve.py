@@ -111,7 +111,7 @@ def serve(
     ] = None,
     log: _Log = "text",
 ) -> None:
-    """Serve the studio in the browser, the HTTP API (native and OpenAI-compatible), tools for AI agents, and one worker.
+    """Serve the studio in the browser, the HTTP API (native and OpenAI's), tools for AI agents, and run one worker.
 
     [dim]impasto serve[/dim]
 

@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.jobs.campaign import CampaignRequest, lay_out
 from impasto.jobs.job import Job
 from impasto.service.context import Allowed, Context, Owner, Service
+from impasto.service.documents import errors
 from impasto.service.problems import Problem
 from impasto.service.views import job_view
 
 if TYPE_CHECKING:
     from impasto.batch.job import Result
 
-router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], responses=errors(400, 404, 408, 409, 413, 507))
 
 #: The page has scripts of its own, by their hashes, and nothing to load. Here it gets no origin either, so that what
 #: is in it reads and changes nothing of the service.

@@ -7,14 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.jobs.job import JOB, Job
 from impasto.service.context import Admin, Context, Owner, Service
+from impasto.service.documents import errors
 from impasto.service.problems import Problem
 from impasto.service.views import job_view, time_of
 
-router = APIRouter(prefix="/v1", tags=["queue"])
+router = APIRouter(prefix="/v1", tags=["queue"], responses=errors(400, 404, 408, 409, 413))
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Move(_Body):
@@ -63,7 +64,7 @@ def resume_queue(service: Service, owner: Owner, _: Admin) -> dict[str, Any]:
     return get_queue(service, owner)
 
 
-@router.post("/jobs/cancel", status_code=202)
+@router.post("/queue/cancel", status_code=202)
 def cancel_all(service: Service, owner: Owner, asked: CancelAll | None = None) -> dict[str, Any]:
     """End your jobs and drop what they have: those that wait, or whichever ``states`` names."""
     found = service.jobs.cancel_all(owner=owner, states=(asked or CancelAll(states=["queued"])).states)
