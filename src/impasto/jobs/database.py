@@ -188,8 +188,16 @@ def _make_tables(engine: sa.Engine) -> None:
             pass
 
 
+#: What rows of an older version have in a column that they lacked, where it is not the column's default. Their running
+#: jobs have no ticket that anybody knows: they wait again, and go on from their checkpoints.
+_FILLED: Final = {
+    ("impasto_jobs", "place"): "UPDATE impasto_jobs SET place = number",
+    ("impasto_jobs", "ticket"): "UPDATE impasto_jobs SET state = 'queued' WHERE state = 'running'",
+}
+
+
 def _add_columns(engine: sa.Engine) -> None:
-    """Add to tables of an older version the columns that they lack; all of those may be empty."""
+    """Add to tables of an older version the columns that they lack, with what their rows have there."""
     for entry in _META.sorted_tables:
         there = {column["name"] for column in sa.inspect(engine).get_columns(entry.name)}
         for column in entry.columns:
@@ -199,6 +207,10 @@ def _add_columns(engine: sa.Engine) -> None:
             try:
                 with engine.begin() as connection:
                     connection.exec_driver_sql(f"ALTER TABLE {entry.name} ADD COLUMN {column.name} {kind}")
+                    if (entry.name, column.name) in _FILLED:
+                        connection.exec_driver_sql(_FILLED[entry.name, column.name])
+                    elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
+                        connection.execute(sa.update(entry).values({column: column.default.arg}))
             except (sa.exc.OperationalError, sa.exc.ProgrammingError):
                 # Another process was a moment faster; if not, it is still missing.
                 if column.name not in {one["name"] for one in sa.inspect(engine).get_columns(entry.name)}:

@@ -176,6 +176,31 @@ def test_tickets_are_given_out_again_only_where_a_key_limits_what_runs(file_jobs
     assert len(file_jobs.client.list_workflows(status="ENQUEUED")) == before
 
 
+def test_jobs_of_an_older_version_wait_in_their_order(tmp_path: Path, file_jobs, request_for) -> None:
+    jobs = [file_jobs.submit(request_for(file_jobs), owner=OWNER) for _ in range(3)]
+    path = file_jobs.store.home / "jobs.sqlite"
+    file_jobs.close()
+    with sqlite3.connect(path) as old:  # as it was: without these columns, and with one that a worker had
+        old.execute("UPDATE impasto_jobs SET state = 'running' WHERE id = ?", (jobs[0].id,))
+        for index in ("impasto_jobs_state", "impasto_jobs_judging"):
+            old.execute(f"DROP INDEX {index}")
+        for column in ("place", "ticket", "kind", "starred", "origin", "variant", "judging", "quality", "signal"):
+            old.execute(f"ALTER TABLE impasto_jobs DROP COLUMN {column}")
+    old.close()
+    again = DurableJobs(file_jobs.store.home)
+    try:
+        line = [again.position(again.get(job.id, owner=OWNER)) for job in jobs]
+        assert line == [0, 1, 2]
+        assert [(job.state, job.kind, job.starred) for job in again.jobs(owner=OWNER)] == [
+            ("queued", "picture", False)
+        ] * 3
+        again.move(jobs[2].id, owner=OWNER, to="front")
+        with again.engine.begin() as connection:
+            assert order.claim(connection, "ticket")[0] == jobs[2].id
+    finally:
+        again.close()
+
+
 def test_worker_that_was_heard_of_in_the_future_is_dead(file_jobs) -> None:
     """The clock was put back: a living one has spoken since."""
     with file_jobs.engine.begin() as connection:
