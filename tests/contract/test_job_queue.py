@@ -27,6 +27,8 @@ def test_waiting_jobs_are_begun_in_the_order_that_they_are_put_in(case: Case) ->
     assert [case.claim() for _ in range(6)] == [*wanted, None]
     with pytest.raises(JobStateError, match="only jobs that wait can be moved"):
         engine.move(one, owner=A, to="front")
+    with pytest.raises(UnknownJobError):
+        engine.move("front", owner=A, to="back")
 
 
 def test_paused_queue_begins_nothing_and_takes_jobs(case: Case) -> None:

@@ -217,13 +217,13 @@ class DurableJobs:
             table.next_number(connection, "changed")  # from here on, nobody else changes the line
             line = order.line(connection, owner)
             ids = [name for name, _ in line]
-            for name in (job_id, to):
-                if name not in (*ids, "front", "back"):
+            for name in (job_id,) if to in ("front", "back") else (job_id, to):
+                if name not in ids:
                     job = table.read(connection, name, owner)
                     raise JobStateError(f"only jobs that wait can be moved, and {name} is {job.state}")
             if to != job_id:
                 ids.remove(job_id)
-                ids.insert({"front": 0, "back": len(ids)}.get(to, ids.index(to) if to in ids else 0), job_id)
+                ids.insert(0 if to == "front" else len(ids) if to == "back" else ids.index(to), job_id)
             order.arrange(connection, line, ids)
             return table.read(connection, job_id)
 
@@ -246,6 +246,7 @@ class DurableJobs:
             unless_starred: refuse a job that was starred meanwhile.
         """
         with self._writing() as connection:
+            table.next_number(connection, "changed")  # nobody runs it again meanwhile
             job = table.read(connection, job_id, owner)
             if unless_starred and job.starred:
                 raise JobStateError("the job is starred, and kept")
@@ -283,8 +284,7 @@ class DurableJobs:
     def pause_queue(self, *, paused: bool) -> None:
         """See :meth:`JobEngine.pause_queue`."""
         with self._writing() as connection:
-            order.set_paused(connection, paused=paused)
-            if not paused:
+            if order.set_paused(connection, paused=paused) and not paused:
                 self.issue_tickets(connection)
 
     def issue_tickets(self, connection: sa.Connection) -> None:
