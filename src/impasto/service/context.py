@@ -15,6 +15,7 @@ from typing import Annotated, Final, cast
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request
+from httpcore2 import AsyncNetworkBackend
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -55,6 +56,8 @@ class Context:
     """Requests of each key in the last minute, as this process saw them."""
     intake: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(2))
     """Uploads that are looked at; others wait here, where they keep no thread from those who only ask."""
+    network: AsyncNetworkBackend | None = None
+    """Connects to the hosts of URLs; None: to public addresses only."""
     fetching: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
     """URLs that are fetched at once, each into memory."""
     probing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))

@@ -100,7 +100,7 @@ async def _fetched(body: bytes, service: Context, owner: str) -> dict[str, Any]:
         place, reason = first_problem(error)
         raise Problem(422, "invalid", f"{place}: {reason}" if place else reason, param=place or None) from None
     async with service.fetching:
-        data = await fetch(asked.url, most_bytes=service.config.max_upload_mb << 20)
+        data = await fetch(asked.url, most_bytes=service.config.max_upload_mb << 20, network=service.network)
     async with service.intake:
         return await run_sync(lambda: take(service.jobs.store, data, owner=owner, safety=service.config.safety))
 

@@ -7,21 +7,29 @@ import gzip
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import anyio
 import httpcore2
+import httpx2
+import numpy as np
 import pytest
+from tests.unit.jobs.conftest import picture
 
+from impasto.jobs.durable import DurableJobs
 from impasto.jobs.fetch import PublicNetwork, fetch, is_public
 from impasto.jobs.refusals import RefusedUrlError
+from impasto.service.app import create_app
+from impasto.service.config import ServiceConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PUBLIC = "93.184.215.14"
-PICTURE = b"\x89PNG" + bytes(2000)
+PICTURE = picture(np.zeros((8, 8, 3), np.uint8), (8, 8))
 MOST = 10_000
 
 
@@ -74,6 +82,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "999999999999")
             self.end_headers()
             self.close_connection = True
+        elif name == "not-a-picture":
+            self.answer(b"MZ" * 99)
         elif name == "gone":
             self.answer(b"", status=404)
         else:
@@ -260,3 +270,27 @@ def test_name_server_that_does_not_answer_is_not_waited_for() -> None:
     with pytest.raises(RefusedUrlError) as refused:
         anyio.run(run)
     assert refused.value.code == "url_timeout"
+
+
+def test_url_becomes_an_asset_like_an_upload(outside: int, tmp_path: Path) -> None:
+    jobs = DurableJobs(tmp_path)
+    app = create_app(jobs, ServiceConfig(allow_url_fetch=True))
+
+    async def resolve(host: str) -> list[str]:
+        return [PUBLIC]
+
+    app.state.context = replace(app.state.context, network=PublicNetwork(resolve, Loopback(outside)))
+
+    async def run() -> list[httpx2.Response]:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            return [
+                await client.post("/v1/assets", json={"url": "http://good.example/photo.png"}),
+                await client.post("/v1/assets", files={"file": ("a.png", PICTURE)}),
+                await client.post("/v1/assets", json={"url": "http://good.example/not-a-picture"}),
+            ]
+
+    fetched, sent, refused = anyio.run(run)
+    assert (fetched.status_code, fetched.json()) == (201, sent.json())
+    assert jobs.store.asset(fetched.json()["id"], owner="local").read_bytes() == PICTURE
+    assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_image")
+    jobs.close()

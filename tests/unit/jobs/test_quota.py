@@ -7,6 +7,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 import sqlalchemy as sa
 from PIL import Image
@@ -17,8 +18,10 @@ from impasto.jobs import keys, order, table
 from impasto.jobs.admission import Limits
 from impasto.jobs.database import KEYS, open_database
 from impasto.jobs.durable import DurableJobs
-from impasto.jobs.keys import Quota
+from impasto.jobs.keys import Key, Quota
 from impasto.jobs.refusals import OverloadedError, UnknownAssetError
+from impasto.service.context import require_scope
+from impasto.service.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +60,15 @@ def test_key_says_what_it_may_do_and_until_when(file_jobs) -> None:
 def test_quota_of_nothing_is_refused(wrong: dict) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Quota.of(**wrong)
+
+
+def test_what_concerns_all_owners_needs_the_scope_for_it() -> None:
+    usual, rules = (Key("0", OWNER, 0.0, scopes=scopes) for scopes in (keys.USUAL_SCOPES, frozenset({"admin"})))
+    checked = require_scope("admin")
+    assert anyio.run(checked, rules) is rules
+    with pytest.raises(Problem) as refused:
+        anyio.run(checked, usual)
+    assert (refused.value.status, refused.value.code) == (403, "missing_scope")
 
 
 def test_use_is_noted_to_the_minute(file_jobs) -> None:
