@@ -74,6 +74,8 @@ def test_webcam_without_its_runtime_says_what_to_do(monkeypatch: pytest.MonkeyPa
 def test_pages_stand_under_a_strict_policy(guarded: tuple[TestClient, str]) -> None:
     client, _ = guarded
     policy = client.get("/signin").headers["content-security-policy"]
+    # Without any referrer browsers send a page's form with the origin `null`, which the guard refuses.
+    assert client.get("/signin").headers["referrer-policy"] == "same-origin"
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     for template in (WEB / "templates").iterdir():
