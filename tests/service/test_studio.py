@@ -61,9 +61,21 @@ def test_visitor_without_a_key_signs_in_once(guarded: tuple[TestClient, str]) ->
     assert client.get("/v1/jobs").status_code == 401
 
 
+def test_webcam_without_its_runtime_says_what_to_do(monkeypatch: pytest.MonkeyPatch, guarded, tmp_path) -> None:
+    visitor, key = guarded
+    visitor.post("/signin", data={"key": key})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    page = visitor.get("/live/")
+    assert "impasto live --download" in page.text
+    assert page.headers["cross-origin-embedder-policy"] == "require-corp"
+    visitor.post("/signout")
+
+
 def test_pages_stand_under_a_strict_policy(guarded: tuple[TestClient, str]) -> None:
     client, _ = guarded
     policy = client.get("/signin").headers["content-security-policy"]
+    # Without any referrer browsers send a page's form with the origin `null`, which the guard refuses.
+    assert client.get("/signin").headers["referrer-policy"] == "same-origin"
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     for template in (WEB / "templates").iterdir():

@@ -328,6 +328,11 @@ def test_brushed_region_takes_its_own_style(studio: Studio) -> None:
         (studio.folder / "made.png").write_bytes(client.get(f"/v1/jobs/{job['id']}/result").content)
         mask = np.asarray(Image.open(io.BytesIO(studio_asset(studio.served, region["mask"]))).convert("L"), float) / 255
     assert read_recipe(studio.folder / "made.png").regions[0].mask.sha256 == region["mask"]
+    studio.page.value("document.body.dataset.old = '1'")
+    studio.drop("drop-zone.photo", studio.folder / "made.png")
+    studio.loaded()
+    assert studio.page.value("document.querySelector('input[name=region]').value") == f"{region['mask']}:woodcut_waves"
+    assert studio.page.value("document.querySelector('input[name=style]:checked').value") == "mosaic"
     assert 0.05 < mask.mean() < 0.5
     assert mask[mask.shape[0] // 2, mask.shape[1] // 3] == 1
     assert mask[:, -1].max() == 0

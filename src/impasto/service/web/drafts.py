@@ -10,9 +10,9 @@ from impasto.jobs.job import ASSET, NOT_YOURS, JobRequest
 from impasto.settings import ENGINES, QUALITIES, choose_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from impasto.recipe import Recipe
+    from impasto.recipe import Recipe, Source
 
 QUALITY: Final = "standard"
 #: What the page has controls of its own for.
@@ -70,14 +70,13 @@ class Draft:
         )
 
     @classmethod
-    def of_recipe(cls, recipe: Recipe, *, asset: str, content: str | None, styles: Iterable[str | None]) -> Self:
+    def of_recipe(cls, recipe: Recipe, asset: str, here: Callable[[Source], str | None]) -> Self:
         """What a file says of how it was made.
 
         Args:
             recipe: from a stranger's file; only what the controls have is taken.
             asset: that file.
-            content: the asset with the content's bytes; None if it is not here.
-            styles: the same for each style that the recipe names; a name of the library where it is one of it.
+            here: the asset or the library's style that a picture of the recipe is; None if it is not here.
         """
         quality, engine = ("draft" if recipe.engine == "fast" else "fine"), ENGINES.get(recipe.engine)
         defaults = {} if engine is None else engine.of().model_dump(mode="json")
@@ -89,15 +88,18 @@ class Draft:
         standard = QUALITIES["standard"][1]
         if quality == "fine" and all(other.get(name) == value for name, value in standard.items()):
             quality, other = "standard", {name: value for name, value in other.items() if name not in standard}
-        named = list(zip(recipe.all_styles, styles, strict=True))
-        missing = [] if content else [recipe.content.name]
+        masks = [region.mask for region in recipe.regions]
+        found = {source.sha256: here(source) for source in (recipe.content, *recipe.all_styles, *masks)}
+        regions = [(found[region.mask.sha256], found[region.style.sha256]) for region in recipe.regions]
+        lost = [source for source in (recipe.content, *recipe.all_styles, *masks) if not found[source.sha256]]
         return cls(
-            content=content or "",
-            styles=tuple(dict.fromkeys(here for _, here in named if here)),
+            content=found[recipe.content.sha256] or "",
+            styles=tuple(dict.fromkeys(style for source in recipe.styles if (style := found[source.sha256]))),
+            regions=tuple(f"{mask}:{style}" for mask, style in regions if mask and style),
             strength=_typed(recipe.settings.get("strength", 1)),
             quality=quality,
             settings={name: _typed(value) for name, value in other.items()},
-            missing=tuple(missing + [source.name for source, here in named if not here]),
+            missing=tuple(dict.fromkeys(source.name for source in lost)),
             dropped=asset,
         )
 

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from impasto.browser import ISOLATED, SCRIPTS, WORKER_POLICY, script
 from impasto.browser.ort_web import FILES, find_runtime
-from impasto.errors import ImpastoError
+from impasto.errors import InputError, MissingExtraError
 from impasto.service.problems import Problem
 from impasto.service.web.entry import Visitor
 from impasto.service.web.pages import POLICY, page
@@ -42,9 +42,11 @@ def live(request: Request, owner: Visitor) -> Response:  # noqa: ARG001
 
     lacks = ""
     try:
-        find_runtime()
         _graphs()
-    except ImpastoError as error:
+        find_runtime()
+    except InputError:
+        lacks = "ONNX Runtime Web is not in the cache of whoever runs the service: `impasto live --download` gets it."
+    except MissingExtraError as error:
         lacks = str(error)
     return page(request, "live.html", headers=_PAGE, lacks=lacks, styles=list(api.style_pictures()))
 

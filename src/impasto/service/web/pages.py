@@ -37,7 +37,8 @@ def page(
     """A template, filled in; whatever is put into it is escaped."""
     config: ServiceConfig = request.app.state.context.config
     known |= {"static": f"/studio/static/{_version()}", "signed_in": config.needs_keys}
-    policy = {"Content-Security-Policy": POLICY, **(headers or {})}
+    # A form of a page without any referrer is sent as from nowhere, and the guard takes it for another site's.
+    policy = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin", **(headers or {})}
     return _templates.TemplateResponse(request, name, known, status_code=status, headers=policy)
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from impasto.errors import InputError
 from impasto.jobs.job import Job, State
 from impasto.jobs.refusals import UnknownAssetError, UnknownJobError
+from impasto.recipe import Source
 from impasto.service.context import Context, Service
 from impasto.service.native import keep_upload
 from impasto.service.web.cards import Card
@@ -195,11 +196,12 @@ def _draft_of_file(service: Context, owner: str, asset: str) -> Draft | None:
     except InputError:
         return None
 
-    def here(sha256: str) -> str | None:
+    def here(source: Source) -> str | None:
+        if style := api.style_showing(source.sha256):
+            return style
         try:
-            return sha256 if store.asset(sha256, owner=owner).is_file() else None
+            return source.sha256 if store.asset(source.sha256, owner=owner).is_file() else None
         except UnknownAssetError:
             return None
 
-    styles = [api.style_showing(source.sha256) or here(source.sha256) for source in found.all_styles]
-    return Draft.of_recipe(found, asset=asset, content=here(found.content.sha256), styles=styles)
+    return Draft.of_recipe(found, asset, here)
