@@ -143,14 +143,14 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_bad_input_is_one_sentence_and_no_job(call: Caller, photo: str, wrong: str, jobs: DurableJobs) -> None:
-    before = jobs.jobs(owner="local", limit=1)[0].id
+    before = [job.id for job in jobs.jobs(owner="local", limit=1)]
     changes, says = WRONG[wrong]
     found = await call("stylize", **{"content": photo, "style": "mosaic", **changes})
     assert found.is_error
     assert says in text_of(found)
     assert "\n" not in text_of(found)
     assert len(text_of(found)) < 600
-    assert jobs.jobs(owner="local", limit=1)[0].id == before
+    assert [job.id for job in jobs.jobs(owner="local", limit=1)] == before
 
 
 CAMPAIGNS = {
