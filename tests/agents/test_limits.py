@@ -124,14 +124,15 @@ def test_program_that_closes_its_end_leaves_no_job(served: Served, folder: Path,
 def test_connection_that_breaks_leaves_no_job(served: Served, jobs: DurableJobs, photo: str, protocol: str) -> None:
     key = f"broken {protocol}"
     ask = {"content": photo, "style": photo, "quality": "fine", "settings": ENDLESS, "request_id": key}
-    body = _request(2, "tools/call", {"name": "stylize", "arguments": ask})
+    told = {"progressToken": "far"}  # news of which the answer begins with, before there is a result
+    body = _request(2, "tools/call", {"name": "stylize", "arguments": ask, "_meta": told})
     headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": protocol}
     with httpx2.Client(base_url=served.address, timeout=30) as client:
         if protocol.startswith("2025"):
             headers["Mcp-Session-Id"] = _session(client)
         else:
             headers |= {"Mcp-Method": "tools/call", "Mcp-Name": "stylize"}
-            body["params"]["_meta"] = {
+            body["params"]["_meta"] = told | {
                 "io.modelcontextprotocol/protocolVersion": protocol,
                 "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
                 "io.modelcontextprotocol/clientCapabilities": {},

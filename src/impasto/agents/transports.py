@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -28,6 +30,8 @@ _MOST_BYTES = 2 << 20
 def serve_stdio(tools: Tools) -> None:
     """Answer the program that started this one, until it closes our standard input."""
     server = create_server(lambda _: tools)
+    # PyTorch is loaded while the model still reads the list of tools.
+    threading.Thread(target=import_module, args=("impasto.api",)).start()
 
     async def run() -> None:
         async with stdio_server() as (read, write):
