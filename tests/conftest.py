@@ -41,7 +41,6 @@ def _empty_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Diffusion models at tiny size, in the place of the user's; the published files' digests are not theirs."""
-    pytest.importorskip("diffusers")
     from impasto.engines.diffusion import painter, registry
     from impasto.engines.diffusion.loading import require_diffusers
 

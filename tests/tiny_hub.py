@@ -150,6 +150,11 @@ def _sd15(folder: Path) -> UNet2DConditionModel:
         feature_extractor=None,
         requires_safety_checker=False,
     ).to(torch.float16).save_pretrained(folder, variant="fp16")
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    # The published one names a safety checker and its preprocessing, which are left where they are.
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     _published_tokenizers(folder, words)
     return unet
 
