@@ -143,8 +143,8 @@ class FakeJobs:
     def move(self, job_id: str, *, owner: str, to: str) -> Job:
         places = [at for at, name in enumerate(self._line) if self._waits(name) and self._jobs[name].owner == owner]
         mine = [self._line[at] for at in places]
-        for name in (job_id, to):
-            if name not in (*mine, "front", "back"):
+        for name in (job_id,) if to in ("front", "back") else (job_id, to):
+            if name not in mine:
                 self._any(name, owner)
                 raise JobStateError("only jobs that wait can be moved")
         if to != job_id:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from tests.service.conftest import LONG, end, send, start
+from tests.service.conftest import LONG, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,16 +17,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service of its own, because these tests change the whole queue."""
-    one = start(tmp_path_factory.mktemp("queue"))
-    yield one
-    assert end(one) == 0
-
-
 @pytest.fixture
 def client(served: Served) -> Iterator[httpx2.Client]:
+    """The queue is as it was when a test ends, since others use the same service."""
     with httpx2.Client(base_url=served.address, timeout=60) as one:
         yield one
         one.post("/v1/jobs/cancel", json={"states": ["queued", "paused", "running"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -62,8 +63,8 @@ class CampaignRequest(BaseModel):
     def _fits_together(self) -> Self:
         if (self.pack is None) == (not self.styles):
             raise ValueError("give either a pack or styles")
-        stems = [one.stem.casefold() for one in self.inputs]
-        if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
+        stems = Counter(one.stem.casefold() for one in self.inputs)
+        if twice := next((stem for stem, many in stems.items() if many > 1), None):
             raise ValueError(f"the name {twice!r} is there twice; give each input a name of its own")
         return self
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from impasto.api.campaign_rows import measure_job, paint_job
 from impasto.api.campaigns import REPORT, advance_campaign
 from impasto.batch.job import Result
+from impasto.errors import OutputError
 from impasto.jobs.campaign import lay_out
 from impasto.jobs.chunks import alone_with
 from impasto.progress import Cancelled, CancelToken
@@ -139,17 +140,18 @@ class CampaignChunk:
     def _done(self, row: Row, *, measures: bool) -> Result | None:
         mark = self._folder.path / _UNDER_WAY
         deaths = _deaths(mark, row.key)
+        result = None
         try:
-            if deaths >= _TRIES:
-                return None
-            write_whole(mark, json.dumps({"key": row.key, "deaths": deaths + 1}).encode())
-            function = measure_job if measures else paint_job
-            result = function(row, on_progress=self._on_progress, cancel=self._token)
+            if deaths < _TRIES:
+                write_whole(mark, json.dumps({"key": row.key, "deaths": deaths + 1}).encode())
+                function = measure_job if measures else paint_job
+                result = function(row, on_progress=self._on_progress, cancel=self._token)
         finally:  # reached by everything but the end of the process
             mark.unlink(missing_ok=True)
         self._rows += 1
         if measures:
-            self._note(_MEASURED, result.model_dump(mode="json"))
+            known = result or Result.failed(row, "it ended its process twice")
+            self._note(_MEASURED, known.model_dump(mode="json"))
         return result
 
     def _count(self, row: Row, result: Result | None) -> None:
@@ -161,8 +163,11 @@ class CampaignChunk:
 
     def _note(self, name: str, found: dict[str, Any]) -> None:
         """Add a line to a file of the job; one that is lost costs its time once more, and nothing else."""
-        with (self._folder.path / name).open("a", encoding="utf-8") as file:
-            file.write(f"\n{json.dumps(found)}")
+        try:
+            with (self._folder.path / name).open("a", encoding="utf-8") as file:
+                file.write(f"\n{json.dumps(found)}")
+        except OSError as error:
+            raise OutputError(f"cannot write to the campaign: {error.strerror or error}; free some space") from error
 
     def _on_progress(self, _: object) -> None:
         if time.monotonic() - self._reported >= _REPORT_S:
@@ -180,11 +185,15 @@ class CampaignChunk:
             self._token.cancel()
 
     def _finished(self, campaign: Campaign) -> dict[str, Any]:
-        page = campaign.page().replace(str(self._store.home), "")
+        home = str(self._store.home)  # which is nobody's business
+        page = campaign.page().replace(home, "")
         write_whole(self._folder.campaign / REPORT, page.encode())
         return {
             "counts": campaign.counts,
-            "problems": [{"name": one.name, "reason": one.reason} for one in campaign.problems],
+            "problems": [
+                {"name": one.name.replace(home, ""), "reason": one.reason.replace(home, "")}
+                for one in campaign.problems
+            ],
             "stopped_early": campaign.missing > 0,
         }
 

@@ -188,13 +188,13 @@ class DurableJobs:
             table.next_number(connection, "changed")  # from here on, nobody else changes the line
             line = order.line(connection, owner)
             ids = [name for name, _ in line]
-            for name in (job_id, to):
-                if name not in (*ids, "front", "back"):
+            for name in (job_id,) if to in ("front", "back") else (job_id, to):
+                if name not in ids:
                     job = table.read(connection, name, owner)
                     raise JobStateError(f"only jobs that wait can be moved, and {name} is {job.state}")
             if to != job_id:
                 ids.remove(job_id)
-                ids.insert({"front": 0, "back": len(ids)}.get(to, ids.index(to) if to in ids else 0), job_id)
+                ids.insert(0 if to == "front" else len(ids) if to == "back" else ids.index(to), job_id)
             order.arrange(connection, line, ids)
             return table.read(connection, job_id)
 
@@ -208,10 +208,11 @@ class DurableJobs:
     def delete(self, job_id: str, *, owner: str) -> None:
         """See :meth:`JobEngine.delete`."""
         with self._writing() as connection:
+            table.next_number(connection, "changed")  # nobody runs it again meanwhile
             job = table.read(connection, job_id, owner)
             if not job.is_over:
                 raise JobStateError(
-                    f"the job is {job.state}, and only one that has ended can be deleted; cancel it first"
+                    f"the job is {job.state}, and only one that has ended can be deleted; stop or cancel it first"
                 )
             self.store.job(job_id).discard()  # first, so that nothing is left that no row knows of
             table.delete(connection, job_id)
@@ -239,8 +240,7 @@ class DurableJobs:
     def pause_queue(self, *, paused: bool) -> None:
         """See :meth:`JobEngine.pause_queue`."""
         with self._writing() as connection:
-            order.set_paused(connection, paused=paused)
-            if not paused:
+            if order.set_paused(connection, paused=paused) and not paused:
                 self.issue_tickets(connection)
 
     def issue_tickets(self, connection: sa.Connection) -> None:
@@ -262,7 +262,8 @@ class DurableJobs:
             again = ("failed", "cancelled", "done") if job.kind == "campaign" else ("failed", "cancelled")
             if job.state not in again:
                 raise JobStateError(f"only a {' or '.join(again)} {job.kind} can be run again; this one is {job.state}")
-            self._require_assets(job.request, owner)
+            if job.kind == "picture":  # a campaign has links to its own
+                self._require_assets(job.request, owner)
             admit(self.limits, self.store, order.waiting(connection))
             self._discard([job])  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)

@@ -105,7 +105,7 @@ def paused_since(connection: sa.Connection) -> float | None:
     return found
 
 
-def set_paused(connection: sa.Connection, *, paused: bool) -> None:
-    """Begin no more jobs, or do so again. Those that run go on."""
+def set_paused(connection: sa.Connection, *, paused: bool) -> bool:
+    """Begin no more jobs, or do so again; gives whether that was a change. Those that run go on."""
     query = sa.update(QUEUE).where(QUEUE.c.paused_s.is_(None) if paused else QUEUE.c.paused_s.is_not(None))
-    connection.execute(query.values(paused_s=time.time() if paused else None))
+    return connection.execute(query.values(paused_s=time.time() if paused else None)).rowcount > 0

@@ -209,6 +209,8 @@ def queue_again(connection: sa.Connection, job_id: str) -> bool:
             attempts=0,
             ticket=None,
             wanted=None,
+            progress=None,
+            metrics=None,
             error=None,
             ended_s=None,
         )

@@ -16,10 +16,10 @@ from impasto.jobs.job import MAX_SIZE_PX
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: How long a job may show no step: getting ready on a busy machine, and what a step takes for each megapixel, both many
-#: times over (benchmarks are in docs/service.md).
-_LEAST_S: Final = 180.0
-_A_MEGAPIXEL_S: Final = 60.0
+#: How long a job may show no step: getting ready, and what a step takes for each megapixel. Not less, since a worker
+#: gives way to others: at 512 px its first step came after 231 s on two cores that had 26 processes to serve.
+_LEAST_S: Final = 600.0
+_A_MEGAPIXEL_S: Final = 120.0
 
 
 def patience_s(image_size: int | None) -> float:

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.databases import database, postgres
 
 import impasto
+from impasto.jobs.admission import Limits
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import Job, JobRequest
 
@@ -53,6 +54,14 @@ Run._report = lambda *args, **named: (report(*args, **named), time.sleep(0.05))[
 @pytest.fixture
 def jobs(database: str | None, tmp_path: Path) -> Iterator[DurableJobs]:
     engine = DurableJobs(tmp_path / "home", database=database)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def file_jobs(tmp_path: Path) -> Iterator[DurableJobs]:
+    """On a file, without a worker."""
+    engine = DurableJobs(tmp_path / "home", limits=Limits(free_disk_mb=0, free_memory_mb=0))
     yield engine
     engine.close()
 

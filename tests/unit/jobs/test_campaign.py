@@ -13,6 +13,7 @@ from tests.unit.jobs.conftest import OWNER, picture
 
 from impasto.errors import SettingsError
 from impasto.jobs.campaign import CampaignRequest
+from impasto.jobs.campaign_chunks import CampaignChunk
 
 __all__ = ["database", "postgres"]
 
@@ -95,3 +96,21 @@ def test_killed_worker_is_replaced_and_no_finished_row_is_done_twice(jobs, work,
     page = (place / "report.html").read_text()
     assert "its process died twice" in page
     assert str(jobs.store.home) not in page
+
+
+def test_levels_are_measured_once_however_often_the_chunk_ends(file_jobs, photograph) -> None:
+    """A chunk of one row each: six measurements make a level, and the seventh chunk paints with it."""
+    names = ("astronaut", "chelsea", "coffee", "rocket", "colorwheel", "retina")
+    photos = [file_jobs.store.keep(picture(photograph(name, 48, 48), (48, 48)), owner=OWNER) for name in names]
+    asked = CampaignRequest(styles=("mosaic",), inputs=tuple(photos))
+    job = file_jobs.submit_campaign(asked, owner=OWNER)
+    folder, said = file_jobs.store.job(job.id), []
+    for _ in range(7):
+        chunk = CampaignChunk(job, file_jobs.store, said.append, lambda: False, lambda: None, one_step=True)
+        assert chunk.run() is None
+    measured = [json.loads(line) for line in (folder.path / "measured.jsonl").read_text().splitlines() if line]
+    assert len({row["key"] for row in measured}) == len(measured) == len(names)
+    (target,) = json.loads((folder.campaign / "targets.json").read_text()).values()
+    assert target in [round(row["values"]["style_gain"], 4) for row in measured]
+    assert said[-1]["done"] == 1
+    assert said[-1]["fraction"] == round(1 / 6, 4)

@@ -16,7 +16,6 @@ from impasto.images import source
 from impasto.jobs import decode, keys, table
 from impasto.jobs.admission import Limits, admit
 from impasto.jobs.chunks import Chunk, reason_of
-from impasto.jobs.durable import DurableJobs
 from impasto.jobs.intake import take
 from impasto.jobs.refusals import OverloadedError, RefusedAssetError, UnknownAssetError, UnknownJobError
 from impasto.jobs.store import Store
@@ -24,13 +23,6 @@ from impasto.progress import Cancelled
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def file_jobs(tmp_path: Path):
-    engine = DurableJobs(tmp_path / "home", limits=Limits(free_disk_mb=0, free_memory_mb=0))
-    yield engine
-    engine.close()
 
 
 def test_decoder_knows_the_formats_that_the_library_reads() -> None:
@@ -90,7 +82,7 @@ def test_database_file_is_in_wal_mode_and_holds_no_pickle(file_jobs, request_for
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert file.execute("SELECT application_version FROM workflow_status").fetchall() == [("jobs-v2",)]
         everything = "\n".join(file.iterdump())
-    assert '{"positionalArgs": [], "namedArgs": {}}' in everything  # JSON: what DBOS pickles is base64
+    assert '{"namedArgs":{},"positionalArgs":[]}' in everything  # JSON: what DBOS pickles is base64
     assert "portable_json" in everything
 
 
