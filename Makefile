@@ -14,7 +14,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --con
 help:
 	@echo "make demo    install, paint a photo in a style, say where the picture lies"
 	@echo "make test    install, run every test"
-	@echo "make browser what the tests of the web pages need: Chromium (Debian's, as root) and ONNX Runtime Web"
+	@echo "make browser what the tests of the web pages need: Chromium (Debian's, as root), ONNX Runtime Web, axe-core"
 	@echo "make check   format, lint, types, import contracts, docs freshness, then the tests"
 	@echo "make bench   speed, memory and quality against peers (under 30 minutes)"
 	@echo "make docs    write the generated pages of docs/ again"
@@ -33,14 +33,16 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python examples/demo.py
 
+# A file at a time on every core; more than four at once would want more memory than a laptop has.
 test: install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Without it the tests of the web pages are skipped.
 browser: install
 	missing=$$(for tool in chromium npm; do command -v $$tool >/dev/null || echo $$tool; done); [ -z "$$missing" ] \
 	  || { apt-get update -qq && apt-get install -qq --no-install-recommends $$missing; }
-	$(BIN)/python -c 'from impasto.cli.ort_web import download_runtime; download_runtime()'
+	$(BIN)/python -c 'from impasto.browser.ort_web import download_runtime; download_runtime()'
+	npm ci --prefix tests/web --silent
 
 static: install
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ from impasto import api
 from impasto.styles import make_pack
 from sheet import table
 
-WAYS = ("one process", "two processes", "Ray, two nodes")
+WAYS = ("one process, one core", "one process", "two processes", "Ray, two nodes")
 
 
 def pack(styles, **rules):
@@ -64,8 +64,9 @@ def speed(photos, styles, work, ways):
     lines = []
     for way in ways:
         output, rows = work / way.replace(" ", "-"), []
-        about = {"workers": 1 if way == "one process" else 2, "ray": "auto" if "Ray" in way else None}
-        with two_nodes() if about["ray"] else nullcontext():
+        about = {"workers": 1 if "one process" in way else 2, "ray": "auto" if "Ray" in way else None}
+        place = two_nodes() if about["ray"] else one_core() if "one core" in way else nullcontext()
+        with place:
             began = time.perf_counter()
             api.run_campaign(
                 pack(styles), photos, output=output, on_result=lambda _, __, row, kept=rows: kept.append(row), **about
@@ -89,6 +90,17 @@ def speed(photos, styles, work, ways):
         )
         lines[-1]["rows ÷ time, of the first"] = (len(rows) / seconds) / (lines[0]["rows"] / lines[0]["time"])
     return lines
+
+
+@contextmanager
+def one_core():
+    """What is started meanwhile has one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from impasto.vgg.weights import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,6 +36,26 @@ def _empty_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMPASTO_STYLES", str(tmp_path_factory.mktemp("styles")))
         yield
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Diffusion models at tiny size, in the place of the user's; the published files' digests are not theirs."""
+    from impasto.engines.diffusion import painter, registry
+    from impasto.engines.diffusion.loading import require_diffusers
+
+    require_diffusers()  # keeps the libraries quiet before they are imported
+    from tests import tiny_hub
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tiny_hub.build(tmp_path_factory.mktemp("hub"))
+        patch.setenv(registry.VARIABLE, str(folder))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        for name in [*registry.PINS]:
+            patch.delitem(registry.PINS, name)
+        # More than one set of networks: at this size they take no room, and loading them would take the tests' time.
+        patch.setattr(painter, "KEPT", 16)
+        yield folder
 
 
 @pytest.fixture(scope="session")

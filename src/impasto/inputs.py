@@ -10,7 +10,7 @@ from impasto.errors import InputError
 from impasto.hashes import file_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from impasto.recipe import Recipe, Source
 
@@ -27,10 +27,17 @@ class RecipeFiles:
     vgg_weights: Path | None
     """None: the packaged ones."""
     model: Path | None
-    """Of engine fast; None: the shipped one."""
+    """Of engine fast or diffusion; None: the shipped one, or the one that the recipe names."""
 
     @classmethod
-    def find(cls, recipe: Recipe, given: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> Self:
+    def find(
+        cls,
+        recipe: Recipe,
+        given: Mapping[str, Sequence[Path]],
+        folders: Sequence[Path],
+        *,
+        sha256_of: Callable[[Path], str] = file_sha256,
+    ) -> Self:
         """Look for every file by its hash: among those given for it, in any order, then by its name in the folders.
 
         Args:
@@ -38,12 +45,17 @@ class RecipeFiles:
             given: by option (``--content``, ``--style``, ``--mask``, ``--init``, ``--vgg-weights``, ``--model``)
                 the files that were given with it.
             folders: where to look for what was not given.
+            sha256_of: the hash of a file, in hex; for videos of a folder of pictures too.
 
         Raises:
             InputError: a file is not found, or one was given that the recipe does not name.
         """
-        search = _Search(given, folders)
         weights, model = recipe.settings.get("vgg_weights"), recipe.settings.get("model")
+        folder = None
+        if recipe.engine == "diffusion":  # its model is many files; their digest is compared after the run
+            folder, model = next(iter(given.get("--model", ())), None), None
+            given = {option: paths for option, paths in given.items() if option != "--model"}
+        search = _Search(given, folders, sha256_of)
         found = cls(
             content=search.picture(recipe.content, "--content"),
             styles=tuple(search.picture(style, "--style") for style in recipe.styles),
@@ -57,7 +69,7 @@ class RecipeFiles:
             ),
             init=search.picture(recipe.init, "--init") if recipe.init else None,
             vgg_weights=search.find(str(weights), recipe.weights.sha256, "--vgg-weights") if weights else None,
-            model=search.find(str(model), recipe.weights.sha256, "--model") if model else None,
+            model=search.find(str(model), recipe.weights.sha256, "--model") if model else folder,
         )
         search.refuse_strangers()
         return found
@@ -93,8 +105,21 @@ def find_sources(
 class _Search:
     """Files by hash: among those given for an option, in any order, then by name in folders."""
 
-    def __init__(self, given: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> None:
-        self._hashes = {option: {path: _sha256(path) for path in paths} for option, paths in given.items()}
+    def __init__(
+        self,
+        given: Mapping[str, Sequence[Path]],
+        folders: Sequence[Path],
+        sha256_of: Callable[[Path], str] = file_sha256,
+    ) -> None:
+        def sha256(path: Path) -> str | None:
+            """None if there is no such file that can be read."""
+            try:
+                return sha256_of(path)
+            except (OSError, ValueError):  # a folder too; ValueError: a null byte in the name that a recipe gives
+                return None
+
+        self._sha256 = sha256
+        self._hashes = {option: {path: sha256(path) for path in paths} for option, paths in given.items()}
         self._named: dict[str, set[str]] = {option: set() for option in given}
         self._folders = folders
 
@@ -102,9 +127,27 @@ class _Search:
         return self.find(source.name, source.sha256, option)
 
     def find(self, name: str, sha256: str, option: str) -> Path:
-        """The file of that hash."""
+        """The file of that hash.
+
+        Raises:
+            InputError: there is none; the message names the file, its hash and the option that gives its place.
+        """
         self._named.setdefault(option, set()).add(sha256)
-        return _find_file(name, sha256, self._hashes.get(option, {}), self._folders, option)
+        given = self._hashes.get(option, {})
+        for path, its_sha256 in given.items():
+            if its_sha256 == sha256:
+                return path
+        # The name is what a file claims; without its folders it cannot lead out of ours.
+        places = [folder / PurePath(name).name for folder in self._folders]
+        for path in places:
+            if self._sha256(path) == sha256:
+                return path
+        others = list(dict.fromkeys(repr(str(path)) for path in [*given, *places] if path.exists()))
+        if others:
+            found = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} another content"
+        else:
+            found = "it was not found"
+        raise InputError(f"the recipe names {name!r} with SHA-256 {sha256}, but {found}; give its place with {option}")
 
     def refuse_strangers(self) -> None:
         """Refuse files that were given and not asked for."""
@@ -114,33 +157,3 @@ class _Search:
                     raise InputError(
                         f"{option} {path} cannot be used: the recipe names no file with its content there; leave it out"
                     )
-
-
-def _find_file(name: str, sha256: str, given: Mapping[Path, str | None], folders: Sequence[Path], option: str) -> Path:
-    """The file with that hash.
-
-    Raises:
-        InputError: there is none; the message names the file, its hash and the option that gives its place.
-    """
-    for path, its_sha256 in given.items():
-        if its_sha256 == sha256:
-            return path
-    # The name is what a file claims; without its folders it cannot lead out of ours.
-    places = [folder / PurePath(name).name for folder in folders]
-    for path in places:
-        if _sha256(path) == sha256:
-            return path
-    others = list(dict.fromkeys(repr(str(path)) for path in [*given, *places] if path.is_file()))
-    if others:
-        found = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} another content"
-    else:
-        found = "it was not found"
-    raise InputError(f"the recipe names {name!r} with SHA-256 {sha256}, but {found}; give its place with {option}")
-
-
-def _sha256(path: Path) -> str | None:
-    """SHA-256 of a file in hex, or None if there is no such file that can be read."""
-    try:
-        return file_sha256(path)
-    except (OSError, ValueError):  # a folder too; ValueError: a null byte in the name that a recipe gives
-        return None

@@ -100,12 +100,23 @@ class Recipe(_Part):
     start: Weights | None = Field(default=None, description="the network that painted the first picture")
     settings: dict[str, Any]
     scales: tuple[Scale, ...]
+    times: tuple[float, ...] = Field(
+        default=(), description="of a video whose styles follow each other: the second at which each is reached"
+    )
     weights: Weights
     environment: Environment
     loss: float | None = Field(description="of the saved picture at its full size; none where one pass minimises none")
     terms: dict[str, float] = Field(description="the weighted parts of the loss, by name")
     trace: tuple[ScaleTrace, ...] = Field(
         default=(), description="how the loss came there; empty in files made before it was kept"
+    )
+
+    blend: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: share is None,
+        description="share of the painted picture where it was laid over the content afterwards",
     )
 
     @property

@@ -42,7 +42,10 @@ def test_video_is_painted_and_judged(run: Run, frames: Path, folder: Path) -> No
 
 def test_folder_becomes_a_folder(run: Run, frames: Path, folder: Path) -> None:
     assert run("video", frames, "style.png", "-o", "out").returncode == 0
-    assert sorted(path.name for path in (folder / "out").iterdir()) == [f"{i:06}.png" for i in range(1, 6)]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        *(f"{i:06}.png" for i in range(1, 6)),
+        "recipe.json",
+    ]
 
 
 def test_styles_over_time_are_read(run: Run, frames: Path) -> None:
@@ -85,3 +88,11 @@ def test_output_is_never_the_input(run: Run, folder: Path) -> None:
 def test_pictures_options_are_not_for_videos(run: Run, folder: Path) -> None:
     done = run("evaluate", "out.mp4", "--content", "in.mp4", "--style", "style.png", "--video", "--controls")
     assert (done.returncode, "--controls is not for videos" in done.stderr) == (2, True)
+
+
+def test_video_is_made_again_from_its_recipe(run: Run, frames: Path, folder: Path) -> None:
+    assert run("video", frames, "style.png", "-o", "out.mp4").returncode == 0
+    outcome = run("rerun", "out.mp4")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "identical to out.mp4, byte for byte" in outcome.stderr
+    assert (folder / "out-rerun.mp4").read_bytes() == (folder / "out.mp4").read_bytes()

@@ -13,6 +13,7 @@ from impasto.settings import ENGINES
 
 #: For each engine a real run on 64 px, over more than one step or scale.
 QUICK: dict[str, dict[str, Any]] = {
+    "diffusion": {"image_size": 64, "steps": 4, "control": "none", "dtype": "float32"},
     "fast": {"image_size": 64, "memory": "tiles", "tile_size": 32},
     "optimize": {"image_size": 64, "scales": (32,), "steps": 2, "layers": "relu1_1,relu2_1,relu3_1"},
 }
@@ -30,6 +31,8 @@ Stylize = Callable[..., impasto.Stylization]
 @pytest.fixture(params=engine_names())
 def engine(request: pytest.FixtureRequest) -> str:
     """The name of an engine; a new one needs a line in ``QUICK``."""
+    if request.param == "diffusion":
+        request.getfixturevalue("hub")
     return str(request.param)
 
 

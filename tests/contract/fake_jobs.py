@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from impasto.jobs.job import State
+    from impasto.jobs.keys import Quota
 
 
 class FakeJobs:
@@ -42,7 +43,13 @@ class FakeJobs:
         self._count = itertools.count(1)
 
     def submit(
-        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, replace: bool = False
+        self,
+        request: JobRequest,
+        *,
+        owner: str,
+        idempotency_key: str | None = None,
+        replace: bool = False,
+        quota: Quota | None = None,
     ) -> Job:
         self._require(request, owner)
         if idempotency_key is not None and (known := self._keys.get((owner, idempotency_key))):
@@ -51,7 +58,7 @@ class FakeJobs:
             return self._jobs[known]
         if replace:
             self.cancel_all(owner=owner, states=("queued",))
-        self._admit()
+        self._admit(owner, quota)
         kind = "campaign" if isinstance(request, CampaignRequest) else "picture"
         job = Job(secrets.token_hex(16), owner, "queued", request, time.time(), next(self._count), kind=kind)
         self._jobs[job.id] = job
@@ -180,12 +187,12 @@ class FakeJobs:
     def pause_queue(self, *, paused: bool) -> None:
         self._paused_s = (self._paused_s or time.time()) if paused else None
 
-    def retry(self, job_id: str, *, owner: str) -> Job:
+    def retry(self, job_id: str, *, owner: str, quota: Quota | None = None) -> Job:
         job = self._any(job_id, owner)
         if job.state not in ("failed", "cancelled") and not (job.kind == "campaign" and job.is_over):
             raise JobStateError("only a failed or cancelled job can be tried again")
         self._require(job.request, owner)
-        self._admit()
+        self._admit(owner, quota)
         self._order.remove(job_id)
         self._order.append(job_id)
         self._line.remove(job_id)
@@ -222,6 +229,9 @@ class FakeJobs:
         if missing := set(request.assets) - self._assets.get(owner, set()):
             raise UnknownAssetError(f"there is no asset {missing}")
 
-    def _admit(self) -> None:
+    def _admit(self, owner: str, quota: Quota | None) -> None:
+        waiting = sum(job.owner == owner and job.state == "queued" for job in self._jobs.values())
+        if quota is not None and quota.waiting is not None and waiting >= quota.waiting:
+            raise OverloadedError("yours are enough", reason="waiting", retry_after_s=5)
         if sum(job.state == "queued" for job in self._jobs.values()) >= self._queued:
             raise OverloadedError("the queue is full", reason="queue", retry_after_s=5)

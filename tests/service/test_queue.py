@@ -22,7 +22,7 @@ def client(served: Served) -> Iterator[httpx2.Client]:
     """The queue is as it was when a test ends, since others use the same service."""
     with httpx2.Client(base_url=served.address, timeout=60) as one:
         yield one
-        one.post("/v1/jobs/cancel", json={"states": ["queued", "paused", "running"]})
+        one.post("/v1/queue/cancel", json={"states": ["queued", "paused", "running"]})
         one.post("/v1/queue/resume")
 
 
@@ -93,10 +93,10 @@ def test_replace_and_cancel_all_end_what_waits(client, asked) -> None:
     assert new.status_code == 202
     assert "replace" not in new.json()["request"]
     assert client.get(waits["links"]["self"]).json()["state"] == "cancelled"
-    ended = client.post("/v1/jobs/cancel")
+    ended = client.post("/v1/queue/cancel")
     assert ended.status_code == 202
     assert [(job["id"], job["state"]) for job in ended.json()["jobs"]] == [(new.json()["id"], "cancelled")]
-    assert client.post("/v1/jobs/cancel", json={"states": ["done"]}).status_code == 422
+    assert client.post("/v1/queue/cancel", json={"states": ["done"]}).status_code == 422
 
 
 def test_starred_jobs_are_found_and_ended_ones_deleted(client, asked, painting, served) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.fast.conftest import networks
 from tests.web.chromium import Chromium, find_chromium
 
-from impasto.cli.ort_web import find_runtime
+from impasto.browser.ort_web import find_runtime
 from impasto.engines.fast.model import save_model
 from impasto.errors import InputError
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from impasto.cli import ort_web
+from impasto.browser import ort_web
+from impasto.browser.ort_web import CPU_FILES, FILES, SHA512, download_runtime, find_runtime
 from impasto.cli.browser_page import BrowserPage
-from impasto.cli.ort_web import CPU_FILES, FILES, SHA512, download_runtime, find_runtime
 from impasto.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:

@@ -10,13 +10,16 @@ import binascii
 import os
 import re
 import stat
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from impasto.agents.addresses import fetch
+import anyio
+
 from impasto.agents.answers import quoted
 from impasto.errors import InputError
+from impasto.jobs.fetch import fetch
 from impasto.jobs.job import ASSET, JOB
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class Pictures:
         if kind == "data":
             return self._kept(_inline(picture))
         if kind in ("http", "https") and self._urls:
-            return self._kept(fetch(picture, MOST_BYTES))
+            return self._kept(anyio.run(partial(fetch, picture, most_bytes=MOST_BYTES)))
         if kind in ("http", "https", "ftp"):
             raise InputError(f"pictures are not loaded from addresses here; {self._ways()}")
         return self._kept(self._file(unquote(urlsplit(picture).path) if kind == "file" else picture))

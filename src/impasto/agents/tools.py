@@ -23,6 +23,7 @@ from impasto.agents.waiting import need_worker, wait_for
 from impasto.errors import InputError
 from impasto.jobs.durable import DurableJobs
 from impasto.jobs.job import ASSET, MAX_SIZE_PX, STYLE, Job, JobRequest
+from impasto.jobs.keys import Quota
 from impasto.jobs.refusals import IdempotencyError
 from impasto.settings import DEFAULT_PX, ENGINES, QUALITIES
 from impasto.whole import write_whole
@@ -55,6 +56,7 @@ class Tools:
         address: of the service, where results can be fetched; None: results are files of this machine.
         safety: the safety check that looks at pictures; None: none does.
         urls: whether pictures may be loaded from the public web.
+        quota: how much the owner may ask for; None: as much as there is.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class Tools:
         address: str | None = None,
         safety: str | None = None,
         urls: bool = False,
+        quota: Quota | None = None,
     ) -> None:
-        self.jobs, self.owner = jobs, owner
+        self.jobs, self.owner, self._quota = jobs, owner, quota
         self.pictures = Pictures(jobs, jobs.store, owner, roots, safety, urls=urls)
         self.talk = Talk(jobs, address)
         self._judge = judge
@@ -173,7 +176,7 @@ class Tools:
                 format=format,
             )
             need_worker(self.jobs)
-            job = self.jobs.submit(request, owner=self.owner, idempotency_key=key)
+            job = self.jobs.submit(request, owner=self.owner, idempotency_key=key, quota=self._quota)
             why = self._remember(job, choice)
         # Who asks again for a job that another call began does not end it by going away.
         job = self._wait(job, wait_s, drop=known is None and job.created_s >= started)
@@ -264,7 +267,7 @@ class Tools:
         need_worker(self.jobs)
         started = time.time()
         key = None if request_id is None else f"agents:start_campaign:{request_id}"
-        job = self.jobs.submit_campaign(request, owner=self.owner, idempotency_key=key)
+        job = self.jobs.submit_campaign(request, owner=self.owner, idempotency_key=key, quota=self._quota)
         job = self._wait(job, wait_s, drop=job.created_s >= started)
         return self.talk.campaign(job)
 
@@ -352,7 +355,7 @@ class Tools:
         """A job that was asked for before; one that was dropped begins again."""
         if job.wanted == "discard" and not job.is_over:
             job = self._wait(job, _CANCEL_WAIT_S, drop=False)
-        return self.jobs.retry(job.id, owner=self.owner) if job.state == "cancelled" else job
+        return self.jobs.retry(job.id, owner=self.owner, quota=self._quota) if job.state == "cancelled" else job
 
     def _remember(self, job: Job, choice: Choice) -> str:
         """Keep why a job is as it is, beside its files."""

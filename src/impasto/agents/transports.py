@@ -45,8 +45,8 @@ def create_agents_app(
 ) -> Starlette:
     """The MCP server as an ASGI application, streamable HTTP in both protocol eras.
 
-    Whoever mounts it has checked the request's host, origin and key, and says whose it is: ``owner`` in the scope's
-    state. No file is opened by a path that comes over HTTP.
+    Whoever mounts it has checked the request's host, origin and key, and says whose it is: ``owner`` and ``quota`` in
+    the scope's state. No file is opened by a path that comes over HTTP.
 
     Args:
         jobs: the queue and the files.
@@ -58,7 +58,8 @@ def create_agents_app(
 
     def tools_for(request: Request) -> Tools:
         address = str(request.base_url).rstrip("/")
-        return Tools(jobs, owner=request.state.owner, judge=judge, address=address, safety=safety, urls=urls)
+        whose = {"owner": request.state.owner, "quota": request.state.quota}
+        return Tools(jobs, **whose, judge=judge, address=address, safety=safety, urls=urls)
 
     app = create_server(tools_for).streamable_http_app(
         streamable_http_path=path,

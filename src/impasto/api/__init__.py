@@ -15,10 +15,12 @@ from impasto.images import check_destination, read
 from impasto.vgg.precision import reuse_memory
 
 if TYPE_CHECKING:
+    from impasto.api.blending import blend
     from impasto.api.campaigns import plan_campaign, read_campaign, run_campaign
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
     from impasto.api.golden import check_golden, record_golden
+    from impasto.api.models import download_models, list_models, model_paths, verify_models
     from impasto.api.sets import MAIN_METRICS, evaluate_set
     from impasto.api.style_cards import style_card
     from impasto.api.styles import (
@@ -29,10 +31,13 @@ if TYPE_CHECKING:
         list_styles,
         reference_folders,
         remove_style,
+        style_pictures,
+        style_showing,
     )
     from impasto.api.sweeps import sweep
     from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
     from impasto.api.training_on_ray import train_on_ray
+    from impasto.api.video_reruns import largest_difference, of_video, rerun_video
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
     from impasto.evaluation.manifest import Problem
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from impasto.provenance.signers import load_signer
     from impasto.provenance.signing import sign
     from impasto.provenance.verification import verify
+    from impasto.video.footage import video_sha256
     from impasto.video.stream import as_jpeg
 
 __all__ = [
@@ -50,10 +56,12 @@ __all__ = [
     "Problem",
     "add_style",
     "as_jpeg",
+    "blend",
     "check_destination",
     "check_golden",
     "compare",
     "diagnose",
+    "download_models",
     "evaluate",
     "evaluate_set",
     "evaluate_video",
@@ -65,11 +73,15 @@ __all__ = [
     "import_style",
     "installed_check",
     "keep_identity",
+    "largest_difference",
+    "list_models",
     "list_styles",
     "load_check",
     "load_signer",
     "make_identity",
     "metrics",
+    "model_paths",
+    "of_video",
     "plan",
     "plan_campaign",
     "read",
@@ -79,11 +91,14 @@ __all__ = [
     "reference_folders",
     "remove_style",
     "rerun",
+    "rerun_video",
     "reuse_memory",
     "run_campaign",
     "same_pixels",
     "sign",
     "style_card",
+    "style_pictures",
+    "style_showing",
     "style_to_train",
     "stylize",
     "stylize_stream",
@@ -94,6 +109,8 @@ __all__ = [
     "train_style",
     "trained_file",
     "verify",
+    "verify_models",
+    "video_sha256",
 ]
 
 _HOMES: Final = {
@@ -105,6 +122,13 @@ _HOMES: Final = {
     "make_identity": "impasto.provenance.identity",
     "sign": "impasto.provenance.signing",
     "verify": "impasto.provenance.verification",
+    "blend": "impasto.api.blending",
+    "style_pictures": "impasto.api.styles",
+    "style_showing": "impasto.api.styles",
+    "verify_models": "impasto.api.models",
+    "model_paths": "impasto.api.models",
+    "list_models": "impasto.api.models",
+    "download_models": "impasto.api.models",
     "run_campaign": "impasto.api.campaigns",
     "read_campaign": "impasto.api.campaigns",
     "plan_campaign": "impasto.api.campaigns",
@@ -113,11 +137,15 @@ _HOMES: Final = {
     "remove_style": "impasto.api.styles",
     "reference_folders": "impasto.api.styles",
     "list_styles": "impasto.api.styles",
+    "largest_difference": "impasto.api.video_reruns",
+    "of_video": "impasto.api.video_reruns",
+    "rerun_video": "impasto.api.video_reruns",
     "import_style": "impasto.api.styles",
     "get_style": "impasto.api.styles",
     "export_style": "impasto.api.styles",
     "add_style": "impasto.api.styles",
     "as_jpeg": "impasto.video.stream",
+    "video_sha256": "impasto.video.footage",
     "MAIN_METRICS": "impasto.api.sets",
     "Problem": "impasto.evaluation.manifest",
     "check_golden": "impasto.api.golden",

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from impasto.errors import InputError, SettingsError
+from impasto.errors import SettingsError
 from impasto.evaluation.gates import Gates
 from impasto.styles import add_style as _add
 from impasto.styles import (
-    added_styles,
     export_style,
     find_style,
     get_style,
-    house_styles,
     import_style,
+    list_styles,
     make_look,
     reference_folders,
     remove_style,
+    style_pictures,
+    style_showing,
 )
-from impasto.styles.library import lies, named_style
+from impasto.styles.library import lies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,10 +49,10 @@ __all__ = [
     "resolved",
     "several",
     "sole_picture",
+    "style_pictures",
+    "style_showing",
     "thresholds_of",
 ]
-
-logger = logging.getLogger("impasto")
 
 
 def several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
@@ -122,20 +122,6 @@ def thresholds_of(style: ImageLike | Sequence[ImageLike]) -> Mapping[str, Mappin
     """
     found = _style(several(style)[0]) if len(several(style)) == 1 else None
     return {} if found is None else found.look.thresholds
-
-
-def list_styles() -> list[Style]:
-    """The styles of the library: the user's own, then those that come with impasto.
-
-    One that was changed is left out, with a warning.
-    """
-    styles = []
-    for name in dict.fromkeys((*added_styles(), *house_styles())):
-        try:
-            styles.append(named_style(name))
-        except InputError as error:
-            logger.warning("left out %s: %s", name, error)
-    return [style for style in styles if style is not None]
 
 
 def add_style(

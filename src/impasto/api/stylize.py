@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from impasto.api.blending import mix
 from impasto.api.styles import resolved, several, sole_picture
 from impasto.engines.base import Region
 from impasto.engines.registry import load_engine
 from impasto.errors import InputError
 from impasto.images import Picture, read, read_metadata
 from impasto.recipe import Recipe, Source, Weights
-from impasto.settings import DEFAULT_PX, FAST, STARTS, OptimizeSettings, choose_engine
+from impasto.settings import ENGINES, FAST, STARTS, choose_engine
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +53,7 @@ def stylize(
             May be left out where there are regions.
         regions: parts of the content with a style of their own, each ``(mask, style)`` or ``(mask, style,
             style_mask)``; white marks the part. What no region covers takes ``style``, or stays as it is without one.
-        engine: name of the engine: ``optimize`` (the default) or ``fast``.
+        engine: name of the engine: ``optimize`` (the default), ``fast`` or ``diffusion``.
         quality: instead of an engine: ``draft`` (one pass), ``standard`` (one pass and a short optimisation) or
             ``fine`` (the full optimisation).
         workdir: a folder for checkpoints: the same call goes on where it was ended, and ends with the same bytes.
@@ -84,7 +85,7 @@ def stylize(
     given, styles, areas = read(content), [read(one) for one in pictures], [_region(region) for region in regions]
     start = None
     if settings.get("init") == FAST:
-        first, start = _fast_start(given, styles, areas, settings)
+        first, start = _fast_start(name, given, styles, areas, settings)
     result = load_engine(name).stylize(
         given,
         styles,
@@ -146,7 +147,8 @@ def rerun(
         regions: the regions that it names, in their order.
         init: the picture it started from, if it names one.
         vgg_weights: path of the network's weights, if the recipe names others than the packaged ones.
-        model: path of engine fast's network, if the recipe names another than the shipped one.
+        model: path of engine fast's network, if the recipe names another than the shipped one; or of engine diffusion's
+            model, if it is a folder.
         on_plan: as in :func:`stylize`.
         on_progress: as in :func:`stylize`.
         cancel: as in :func:`stylize`.
@@ -154,8 +156,9 @@ def rerun(
     Raises:
         InputError: a picture is not the one that the recipe names (its SHA-256 differs), or one is missing.
     """
+    named = recipe.engine == "diffusion"  # a model's name needs no path, and its files are compared after the run
     for name, path in (("vgg_weights", vgg_weights), ("model", model)):
-        if (path is None) != (recipe.settings.get(name) is None):
+        if (path is None) != (recipe.settings.get(name) is None) and not (named and name == "model"):
             raise InputError(f"the recipe names the weights {recipe.settings.get(name)}; give exactly these as {name}")
     if (init is None) != (recipe.init is None):
         raise InputError(
@@ -170,23 +173,22 @@ def rerun(
             "give them all, in their order"
         )
     # Under the recipe's names: the same picture in a renamed file gives the same bytes.
-    given = _same(given, recipe.content)
-    styles = [_same(picture, source) for picture, source in zip(styles, recipe.styles, strict=True)]
+    given = same_picture(given, recipe.content)
+    styles = [same_picture(picture, source) for picture, source in zip(styles, recipe.styles, strict=True)]
     areas = [
         Region(
-            _same(area.mask, named.mask),
-            _same(area.style, named.style),
+            same_picture(area.mask, named.mask),
+            same_picture(area.style, named.style),
             _same_if_any(area.style_mask, named.style_mask),
         )
         for area, named in zip(areas, recipe.regions, strict=True)
     ]
     first = _same_if_any(first, recipe.init)
-    options, start = dict(recipe.settings), None
-    for name, path in (("vgg_weights", vgg_weights), ("model", model)):
-        if options.get(name) is not None:
-            options[name] = path
+    placed = {"vgg_weights": vgg_weights, "model": model}
+    options = {**recipe.settings, **{name: path for name, path in placed.items() if path is not None}}
+    start = None
     if options.get("init") == FAST:
-        first, start = _fast_start(given, styles, areas, options)
+        first, start = _fast_start(recipe.engine, given, styles, areas, options)
     result = load_engine(recipe.engine).stylize(
         given,
         styles,
@@ -205,7 +207,12 @@ def rerun(
         )
     if start != recipe.start:
         raise InputError("the network that paints the first picture is not the one that the recipe names")
-    return result if start is None else replace(result, recipe=_begun(result.recipe, start))
+    if start is not None:
+        result = replace(result, recipe=_begun(result.recipe, start))
+    if recipe.blend is None:
+        return result
+    made = result.recipe.model_copy(update={"blend": recipe.blend})
+    return replace(result, picture=mix(given, result.picture, recipe.blend), recipe=made)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -216,10 +223,15 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         UnreadableImageError: it is no picture and no video.
         InputError: there is no recipe in it.
     """
-    if Path(path).suffix.lower() in _VIDEOS:
+    source = Path(path)
+    if source.suffix.lower() in _VIDEOS:
         from impasto.video.footage import read_comment
 
-        text = read_comment(Path(path))
+        text = read_comment(source)
+    elif source.suffix.lower() == ".gif" or source.is_dir():
+        from impasto.video.sequences import read_kept
+
+        text = read_kept(source)
     else:
         text = read_metadata(path)
     if text is None:
@@ -240,7 +252,7 @@ def same_pixels(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> 
     return alphas_equal and torch.equal(ours.pixels, theirs.pixels)
 
 
-def _same(picture: Picture, source: Source) -> Picture:
+def same_picture(picture: Picture, source: Source) -> Picture:
     """The picture under the name that a recipe has for it.
 
     Raises:
@@ -258,7 +270,7 @@ def _same_if_any(picture: Picture | None, source: Source | None) -> Picture | No
     """The same where there may be none."""
     if (picture is None) != (source is None):
         raise InputError("the recipe and the call disagree on whether a region has a style mask; give it if so")
-    return None if picture is None or source is None else _same(picture, source)
+    return None if picture is None or source is None else same_picture(picture, source)
 
 
 def _with_init(settings: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
@@ -278,16 +290,18 @@ def _meant(engine: str | None, quality: str | None, settings: dict[str, Any]) ->
 
 
 def _fast_start(
-    content: Picture, styles: Sequence[Picture], regions: Sequence[Region], settings: Mapping[str, Any]
+    engine: str, content: Picture, styles: Sequence[Picture], regions: Sequence[Region], settings: Mapping[str, Any]
 ) -> tuple[Picture, Weights]:
     """What engine fast paints of the same inputs, and the network it was painted with.
 
     An engine never calls another, so it is done here.
     """
-    size = OptimizeSettings.of(**{**settings, "init": FAST}).image_size or DEFAULT_PX
+    model = ENGINES[engine]
+    size = model.of(**{**settings, "init": FAST}).image_size or model.default_px
     shared = {
         name: settings[name]
-        for name in ("strength", "style_weights", "device", "dtype")
+        # What diffusion starts from is painted in full: its strength is how far it goes on from there.
+        for name in ("style_weights", "device", "dtype", *(("strength",) if engine == "optimize" else ()))
         if settings.get(name) is not None
     }
     longer = max(16, min(size, max(content.width, content.height)))

@@ -118,9 +118,8 @@ def stylize_video(
     encoding = choose_encoding(target, footage, painter.width, painter.height, codec=about.codec, crf=about.crf)
     place = target.with_name(f"{target.name}.work") if workdir is None else Path(workdir)
     shares = None if not times else lambda seconds: shares_at(times, seconds)
-    recipe = _recipe(painter, about)
-    identity = {"recipe": recipe.model_dump(mode="json"), "times": times, "version": version("impasto")}
-    identity["masks"] = [[str(mask), Path(mask).stat().st_size] for mask, _ in regions]
+    recipe = _recipe(painter, about, times, masks)
+    identity = {"recipe": recipe.model_dump(mode="json"), "version": version("impasto")}
     if about.passes > 1 and (not painter.long_term or about.smooth == 0):
         raise SettingsError(
             "passes=2 makes frames agree with those after them, which engine fast and smooth=0 do not; "
@@ -332,10 +331,19 @@ def _mask(mask: PathLike, first: Picture) -> Mask:
     return MovingMask(probe(path)) if is_video(path) else StillMask(read(path), first)
 
 
-def _recipe(painter: FramePainter, about: VideoSettings) -> Recipe:
-    """The painter's recipe with the settings of the video."""
+def _recipe(painter: FramePainter, about: VideoSettings, times: Sequence[float], masks: Sequence[Mask]) -> Recipe:
+    """The painter's recipe with what is the video's: its settings, the times of styles, and the masks' files."""
     recipe = painter.recipe
-    return recipe.model_copy(update={"settings": {**recipe.settings, **about.model_dump(mode="json")}})
+    regions = [
+        region.model_copy(update={"mask": mask.source}) for region, mask in zip(recipe.regions, masks, strict=True)
+    ]
+    return recipe.model_copy(
+        update={
+            "settings": {**recipe.settings, **about.model_dump(mode="json")},
+            "times": tuple(times),
+            "regions": tuple(regions),
+        }
+    )
 
 
 def _joined(

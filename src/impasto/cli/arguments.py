@@ -50,7 +50,8 @@ EngineName = Annotated[
         "--engine",
         metavar="|".join(ENGINES),
         show_default=False,
-        help="how it is painted: fast (one pass through a network) or optimize (Gatys et al.); by default optimize",
+        help="how it is painted: fast (one pass through a network), optimize (Gatys et al.) or diffusion (a diffusion "
+        "model with an IP-Adapter; wants a GPU, and models: impasto models); by default optimize",
     ),
 ]
 

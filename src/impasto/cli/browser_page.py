@@ -10,11 +10,11 @@ import json
 import logging
 import secrets
 from http import HTTPStatus
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Self
 
+from impasto.browser import ISOLATED, SCRIPTS, WORKER_POLICY, script
+from impasto.browser.ort_web import FILES
 from impasto.cli.local_server import LocalHandler, LocalServer
-from impasto.cli.ort_web import FILES
 from impasto.cli.terminal import one_line
 
 if TYPE_CHECKING:
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("impasto")
 
-#: Browsers give a page the shared memory that WebAssembly's threads need only if it is isolated from every other page.
-_ISOLATED: Final = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-
-#: What the worker and ONNX Runtime's own threads may do: compile WebAssembly, and fetch nothing from elsewhere.
-_WORKER_POLICY: Final = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'"
-)
-
-_SCRIPTS: Final = ("app.js", "worker.js")
 _KINDS: Final = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 
@@ -66,9 +57,8 @@ class BrowserPage:
         }
         if encoder is not None:
             self.served["encoder.onnx"] = ("application/octet-stream", encoder)
-        for name in _SCRIPTS:
-            script = files("impasto.cli").joinpath("browser", name).read_bytes()
-            self.served[name] = ("text/javascript; charset=utf-8", script)
+        for name in SCRIPTS:
+            self.served[name] = ("text/javascript; charset=utf-8", script(name))
 
     @property
     def address(self) -> str:
@@ -105,7 +95,7 @@ class _Handler(LocalHandler):
 
     def begin(self, code: int, kind: str | None = None, headers: dict[str, str] | None = None) -> None:
         """Send everything before the body; workers must be isolated as the page is."""
-        super().begin(code, kind, _ISOLATED | (headers or {}))
+        super().begin(code, kind, ISOLATED | (headers or {}))
 
     def do_GET(self) -> None:  # noqa: N802 — http.server's name
         """The page, its scripts, the graphs, or a file of ONNX Runtime Web."""
@@ -125,5 +115,5 @@ class _Handler(LocalHandler):
                 self.send_error(HTTPStatus.NOT_FOUND)
 
     def _send(self, kind: str, data: bytes) -> None:
-        self.begin(HTTPStatus.OK, kind, {"Content-Length": str(len(data)), "Content-Security-Policy": _WORKER_POLICY})
+        self.begin(HTTPStatus.OK, kind, {"Content-Length": str(len(data)), "Content-Security-Policy": WORKER_POLICY})
         self.wfile.write(data)

@@ -38,7 +38,9 @@ def info(
 
 def _tables(recipe: Recipe) -> list[tuple[str, Table]]:
     """Each part of a recipe with its title."""
-    inputs = [("content", _source(recipe.content)), *(("style", _source(style)) for style in recipe.styles)]
+    times = [f" at {seconds:g} s" for seconds in recipe.times] or [""] * len(recipe.styles)
+    styles = [(f"style{time}", _source(style)) for time, style in zip(times, recipe.styles, strict=False)]
+    inputs = [("content", _source(recipe.content)), *styles]
     for number, region in enumerate(recipe.regions, start=1):
         inputs += [(f"region {number} mask", _source(region.mask)), (f"region {number} style", _source(region.style))]
         if region.style_mask:

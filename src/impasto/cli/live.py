@@ -73,8 +73,8 @@ def live(
     if source is not None or style is not None:
         _stream(source, style, model, smooth, image_size)
         return
+    from impasto.browser.ort_web import download_runtime, find_runtime
     from impasto.cli.browser_page import BrowserPage
-    from impasto.cli.ort_web import download_runtime, find_runtime
     from impasto.engines.fast.onnx import onnx_graphs
     from impasto.errors import SettingsError
 

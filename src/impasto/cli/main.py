@@ -18,10 +18,12 @@ from impasto.cli.drift import drift
 from impasto.cli.evaluate import evaluate
 from impasto.cli.explain import explain
 from impasto.cli.export import export
+from impasto.cli.gc import backup, gc, restore
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
 from impasto.cli.mcp import mcp
+from impasto.cli.models import models_app
 from impasto.cli.plan import plan
 from impasto.cli.provenance import provenance_app, verify
 from impasto.cli.rerun import rerun
@@ -70,6 +72,9 @@ for verb in (
     export,
     live,
     serve,
+    gc,
+    backup,
+    restore,
     mcp,
     doctor,
 ):
@@ -80,6 +85,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
 app.add_typer(styles_app, name="styles")
 app.add_typer(provenance_app, name="provenance")
+app.add_typer(models_app, name="models")
 
 
 def _show_version(wanted: bool) -> None:

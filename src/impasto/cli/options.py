@@ -17,6 +17,9 @@ R = TypeVar("R")
 #: In which panel of ``--help`` a setting stands; a test holds that every setting has one.
 PANELS: Final = {
     "preset": "Picture",
+    "preserve": "Picture",
+    "prompt": "Picture",
+    "negative_prompt": "Picture",
     "strength": "Picture",
     "image_size": "Picture",
     "bit_depth": "Picture",
@@ -27,6 +30,8 @@ PANELS: Final = {
     "temporal_weight": "Video",
     "init": "Picture",
     "seed": "Picture",
+    "control": "Picture",
+    "control_scale": "Picture",
     "style_weight": "Style",
     "style_weights": "Style",
     "style_scale": "Style",
@@ -34,6 +39,12 @@ PANELS: Final = {
     "style_loss": "Style",
     "layers": "Style",
     "samples": "Style",
+    "adapter": "Style",
+    "ip_adapter_scale": "Style",
+    "blocks": "Style",
+    "crop": "Style",
+    "guidance_scale": "Solver",
+    "scheduler": "Solver",
     "color": "Colour",
     "color_when": "Colour",
     "palette": "Colour",
@@ -65,6 +76,9 @@ PANELS: Final = {
     "cache_mb": "Machine",
     "runtime": "Machine",
     "model": "Machine",
+    "ip_adapter": "Machine",
+    "control_model": "Machine",
+    "accept_license": "Machine",
 }
 
 _MAX_INT64: Final = 2**63 - 1
@@ -75,7 +89,7 @@ _WORDS: Final = {"integer": "INT", "number": "NUMBER", "string": "TEXT"}
 def with_settings(*models: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a command that takes ``**settings`` one option for every field of the models.
 
-    Of a field that several have, the first one's words and bounds are shown.
+    Of a field that several have, the first one's bounds and default are shown, and the words and choices of all.
 
     An option that is not given arrives as ``None``: to an engine, left out and set to the default may differ.
     """
@@ -109,8 +123,9 @@ def _read(value: str, field: dict[str, Any]) -> Any:
 def _parameters(models: tuple[type[BaseModel], ...]) -> list[inspect.Parameter]:
     """One option for every field, in the order of the panels."""
     fields: dict[str, dict[str, Any]] = {}
-    for model in reversed(models):
-        fields |= _fields(model)
+    for model in models:
+        for name, field in _fields(model).items():
+            fields[name] = _joined(fields[name], field, model) if name in fields else field
     panels = list(dict.fromkeys(PANELS.values()))
     return [
         inspect.Parameter(
@@ -139,6 +154,15 @@ def _fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
         kinds = [kind for kind in field.get("anyOf", ()) if kind["type"] != "null"]
         described[name] = {**field, **kinds[0]} if kinds else field
     return described
+
+
+def _joined(field: dict[str, Any], other: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """A field with what another model says of one of the same name."""
+    words = str(field["description"])
+    if other["description"] not in words:
+        words = f"{words}; {getattr(model, 'owner', model.__name__)}: {other['description']}"
+    choices = {"enum": list(dict.fromkeys([*field["enum"], *other.get("enum", ())]))} if "enum" in field else {}
+    return {**field, **choices, "description": words}
 
 
 def _kind(field: dict[str, Any]) -> Any:

@@ -19,7 +19,7 @@ provenance_app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_Files = Annotated[list[Path], typer.Argument(metavar="FILE…", show_default=False, help="pictures")]
+_Files = Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False, help="pictures")]
 _Registry = Annotated[
     Path | None,
     typer.Option(
@@ -112,9 +112,10 @@ def _lines(found: "Verification") -> list[str]:
         lines.append(f"kind of picture: {_quoted(found.source_type)}")
     if found.recipe is not None and found.recipe_from is not None:
         settings = ", ".join(f"{name} {value}" for name, value in found.recipe.settings.items() if value is not None)
+        unknown = " of somebody unknown" if (found.outcome, found.recipe_from) == ("valid", "signature") else ""
         lines += [
             f"made by engine {_quoted(found.recipe.engine)} of impasto {_quoted(found.recipe.environment.impasto)}, "
-            f"{_FROM[found.recipe_from]}",
+            f"{_FROM[found.recipe_from]}{unknown}",
             f"content {_source(found.recipe.content)}",
             *(f"style {_source(style)}" for style in found.recipe.all_styles),
             f"settings {_quoted(settings)}",

@@ -1,4 +1,4 @@
-"""``impasto rerun``: a picture again, from the recipe inside it and the files it was made of."""
+"""``impasto rerun``: a picture or a video again, from the recipe inside it and the files it was made of."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, FileQuality, Json, Painted, Quiet, StyleFiles
+from impasto.cli.inputs import refuse_overwriting
 from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
 from impasto.cli.terminal import print_json, say
+from impasto.cli.video import summary as video_summary
+from impasto.cli.video import watch
 from impasto.inputs import RecipeFiles
 
 if TYPE_CHECKING:
+    from impasto.api.videos import OnVideoProgress, StylizedVideo
     from impasto.engines.base import Stylization
     from impasto.progress import CancelToken, OnProgress
     from impasto.recipe import Environment, Recipe
@@ -39,7 +43,7 @@ _Model = Annotated[
         "--model",
         metavar="FILE",
         show_default=False,
-        help="where engine fast's network lies, if it is not the shipped one",
+        help="where engine fast's network lies, if it is not the shipped one, or engine diffusion's model, a folder",
     ),
 ]
 _Output = Annotated[
@@ -50,7 +54,7 @@ _Output = Annotated[
         metavar="FILE",
         show_default=False,
         rich_help_panel=OUTPUT_PANEL,
-        help="where the picture goes; by default FILE's name with -rerun before the extension",
+        help="where it goes; by default FILE's name with -rerun before the extension",
     ),
 ]
 
@@ -72,7 +76,7 @@ def rerun(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Make a picture again from its recipe, and say whether it came out the same.
+    """Make a picture or a video again from its recipe, and say whether it came out the same.
 
     The inputs are looked for by name in FILE's folder and in the working directory.
     They are taken only if their SHA-256 is the recipe's.
@@ -90,7 +94,12 @@ def rerun(
         "--vgg-weights": [vgg_weights] if vgg_weights else [],
         "--model": [model] if model else [],
     }
-    found = RecipeFiles.find(recipe, given, folders=(file.parent, Path(), *api.reference_folders()))
+    folders = (file.parent, Path(), *api.reference_folders())
+    if api.of_video(recipe):
+        found = RecipeFiles.find(recipe, given, folders, sha256_of=api.video_sha256)
+        _rerun_video(file, recipe, found, output, quiet=quiet, json=json)
+        return
+    found = RecipeFiles.find(recipe, given, folders)
     run = Run(
         output=output,
         inputs=[file, *found.files],
@@ -119,17 +128,50 @@ def rerun(
     identical = output.read_bytes() == before
     same_pixels = identical or api.same_pixels(file, output)
     differences = _differences(recipe.environment, stylization.recipe.environment)
-    if identical or same_pixels:
-        verdict = f"identical to {file}, {'byte for byte' if identical else _PIXELS}"
-    else:
-        verdict = _verdict(file, stylization, recipe, differences=differences)
     if not quiet:
-        say(verdict)
+        reason = "the recipes are: its format or quality is another" if stylization.recipe == recipe else None
+        how = "byte for byte" if identical else _PIXELS if same_pixels else None
+        say(_verdict(file, how, differences=differences, reason=reason))
     if json:
         document = summary(stylization, output)
         print_json(
             document | {"identical": identical, "identical_pixels": same_pixels, "environment_differences": differences}
         )
+
+
+def _rerun_video(file: Path, recipe: "Recipe", found: RecipeFiles, output: Path, *, quiet: bool, json: bool) -> None:
+    """The same for a video, whose frames are compared where its bytes are not the same."""
+    from impasto import api
+
+    refuse_overwriting(output, [file, *found.files])
+
+    def paint(on_progress: "OnVideoProgress", token: "CancelToken") -> "StylizedVideo":
+        return api.rerun_video(
+            recipe,
+            found.content,
+            found.styles,
+            output,
+            regions=[(mask, style) for mask, style, _ in found.regions],
+            vgg_weights=str(found.vgg_weights) if found.vgg_weights else None,
+            model=str(found.model) if found.model else None,
+            on_progress=on_progress,
+            cancel=token,
+        )
+
+    done = watch(paint, output, quiet=quiet)
+    identical = file.is_file() and output.read_bytes() == file.read_bytes()
+    apart = 0 if identical else api.largest_difference(file, output)
+    differences = _differences(recipe.environment, done.recipe.environment)
+    if not quiet:
+        reason = (
+            "it has another number of frames, or another size"
+            if apart is None
+            else f"no pixel of any frame is more than {apart} of 255 levels away"
+        )
+        say(_verdict(file, "byte for byte" if identical else None, differences=differences, reason=reason))
+    if json:
+        document = {"identical": identical, "largest_difference": apart, "environment_differences": differences}
+        print_json(video_summary(done) | document)
 
 
 def _differences(then: "Environment", now: "Environment") -> dict[str, list[str]]:
@@ -138,17 +180,12 @@ def _differences(then: "Environment", now: "Environment") -> dict[str, list[str]
     return {name: [str(before[name]), str(after[name])] for name in before if before[name] != after[name]}
 
 
-def _verdict(
-    file: Path,
-    stylization: "Stylization",
-    recipe: "Recipe",
-    *,
-    differences: dict[str, list[str]],
-) -> str:
-    """What may be the reason that the picture did not come out the same."""
+def _verdict(file: Path, how: str | None, *, differences: dict[str, list[str]], reason: str | None) -> str:
+    """How it came out the same, and if it did not, what may be the reason or what is known of it."""
+    if how is not None:
+        return f"identical to {file}, {how}"
+    found = f"not identical to {file}" + (f", but {reason}" if reason else "")
     if differences:
         changed = ", ".join(f"{name} {then} → {now}" for name, (then, now) in differences.items())
-        return f"not identical to {file}; the environment differs: {changed}"
-    if stylization.recipe == recipe:
-        return f"not identical to {file}, but the recipes are: its format or quality is another"
-    return f"not identical to {file}, although the environment is the same"
+        return f"{found}; the environment differs: {changed}"
+    return found if reason else f"{found}, although the environment is the same"

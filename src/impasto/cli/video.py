@@ -19,7 +19,12 @@ from impasto.progress import Cancelled, CancelToken
 from impasto.settings import ENGINES, VideoSettings, choose_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from impasto.api.videos import OnVideoProgress, StylizedVideo
     from impasto.progress import VideoProgress
+
+    Paint = Callable[[OnVideoProgress, CancelToken], StylizedVideo]
 
 #: Seconds between two lines where stderr is no terminal.
 _LINE_S = 10.0
@@ -112,6 +117,34 @@ def video(
     of_video = {key: value for key, value in settings.items() if key in VideoSettings.model_fields}
     of_engine = {key: value for key, value in settings.items() if key not in of_video}
     given = {**given_settings(ENGINES[name], of_engine), **given_settings(VideoSettings, of_video)}
+
+    def paint(on_progress: "OnVideoProgress", token: CancelToken) -> "StylizedVideo":
+        from impasto import api
+
+        return api.stylize_video(
+            clip,
+            style or [],
+            output,
+            keyframes=keyframes,
+            regions=regions,
+            engine=name,
+            workdir=workdir,
+            on_progress=on_progress,
+            cancel=token,
+            **given,
+        )
+
+    done = watch(paint, output, workdir, quiet=quiet)
+    if json:
+        print_json(summary(done))
+
+
+def watch(paint: "Paint", output: Path, workdir: Path | None = None, *, quiet: bool) -> "StylizedVideo":
+    """Paint a video under a display of progress, and say what came of it; Ctrl-C ends early and keeps.
+
+    Raises:
+        typer.Exit: the run was cancelled; 128 plus the signal's number.
+    """
     token = CancelToken()
     with handle_signals(token, keep=True, leftover=None) as signals:
         try:
@@ -119,18 +152,7 @@ def video(
                 from impasto import api
 
                 api.reuse_memory()
-                done = api.stylize_video(
-                    clip,
-                    style or [],
-                    output,
-                    keyframes=keyframes,
-                    regions=regions,
-                    engine=name,
-                    workdir=workdir,
-                    on_progress=lambda progress: show(_count(progress)),
-                    cancel=token,
-                    **given,
-                )
+                done = paint(lambda progress: show(_count(progress)), token)
         except Cancelled:
             say(f"cancelled; the same command goes on from {workdir or output.with_name(f'{output.name}.work')}")
             raise typer.Exit(128 + (signals[0] if signals else signal.SIGINT)) from None
@@ -141,17 +163,19 @@ def video(
             say("interrupted: what is finished was written; the same command goes on")
         size, fps = f"{done.width}×{done.height} px", done.frames / done.seconds
         say(f"{output}: {done.frames} frames of {size} in {duration(done.seconds)}, {fps:.1f} fps")
-    if json:
-        print_json(
-            {
-                "output": str(output),
-                **{key: getattr(done, key) for key in ("width", "height", "frames", "damaged", "cuts", "seconds")},
-                "notes": list(done.notes),
-                "recipe": done.recipe.model_dump(mode="json"),
-                "stopped_early": done.stopped_early,
-                "warnings": warnings_so_far(),
-            }
-        )
+    return done
+
+
+def summary(done: "StylizedVideo") -> dict[str, object]:
+    """What ``--json`` says about a video that was written."""
+    return {
+        "output": str(done.output),
+        **{key: getattr(done, key) for key in ("width", "height", "frames", "damaged", "cuts", "seconds")},
+        "notes": list(done.notes),
+        "recipe": done.recipe.model_dump(mode="json"),
+        "stopped_early": done.stopped_early,
+        "warnings": warnings_so_far(),
+    }
 
 
 def _keyframe(text: str) -> tuple[float, Path]:

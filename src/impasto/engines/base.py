@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from impasto.images import Picture, write
+from impasto.images import Picture, encode, write
 
 if TYPE_CHECKING:
     import os
@@ -48,8 +48,9 @@ class RunPlan:
     """Of the output, pixels."""
     height: int
     scales: tuple[Scale, ...]
-    memory: Literal["whole", "strips", "tiles"]
-    """The picture at once; activations computed again a few rows at a time; or the picture piece by piece."""
+    memory: Literal["whole", "strips", "tiles", "offload", "fp8", "groups", "sequential"]
+    """The picture at once; activations computed again a few rows at a time; the picture piece by piece; or, of engine
+    diffusion, which networks are on the GPU at a time."""
     memory_mb: int
     """Estimated peak of the process (on a GPU: of the device), MiB."""
     free_mb: int
@@ -91,6 +92,15 @@ class Stylization:
             quality=quality,
             bit_depth=self.picture.bit_depth,
         )
+
+    def encoded(self, format: str, *, quality: int = 95) -> bytes:  # noqa: A002
+        """The bytes of the file that :meth:`save` would write, for one that is sent and not kept.
+
+        Raises:
+            OutputError: the format cannot hold it.
+        """
+        recipe = self.recipe.to_json()
+        return encode(self.picture, format, metadata=recipe, quality=quality, bit_depth=self.picture.bit_depth)
 
 
 class Engine(Protocol):

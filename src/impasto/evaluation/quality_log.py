@@ -198,20 +198,27 @@ class QualityLog:
                 [(number, *pair) for pair in values],
             )
 
-    def rows(self, *, since: datetime | None = None, engine: str | None = None) -> list[QualityRow]:
+    def rows(
+        self, *, since: datetime | None = None, engine: str | None = None, last: int | None = None
+    ) -> list[QualityRow]:
         """The results in the order in which they were judged.
 
         Args:
             since: only those judged then or later.
             engine: only this engine's.
+            last: of these only so many of the last; below 0, of the first.
 
         Raises:
             InputError: ``since`` has no time zone, or the file is damaged.
         """
-        where = {"at >= ?": None if since is None else _utc(since), "engine = ?": engine}
+        where: dict[str, Any] = {"at >= ?": None if since is None else _utc(since), "engine = ?": engine}
         asked = {clause: value for clause, value in where.items() if value is not None}
         clauses = f"WHERE {' AND '.join(asked)}" if asked else ""
         arguments = list(asked.values())
+        if last is not None:
+            way = "DESC" if last > 0 else "ASC"
+            clauses = f"WHERE id IN (SELECT id FROM results {clauses} ORDER BY at {way}, id {way} LIMIT ?)"  # noqa: S608
+            arguments.append(abs(last))
         with self._sentences(), self._transaction("DEFERRED"):  # both tables as they were at one moment
             records = self._connection.execute(
                 f"SELECT id, {', '.join(_COLUMNS)} FROM results {clauses} ORDER BY at, id",  # noqa: S608 — our own words

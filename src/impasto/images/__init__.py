@@ -8,7 +8,7 @@ from impasto.images.metadata import read_metadata, read_source_type
 from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.images.recolor import ColorStatistics, keep_luminance, match_histogram, match_linear
-from impasto.images.resize import fit_size, resize
+from impasto.images.resize import cover, fit_size, resize
 from impasto.images.rotate import rotate
 from impasto.images.source import EXTENSIONS
 from impasto.images.swatches import hex_palette, match_palette
@@ -19,6 +19,7 @@ __all__ = [
     "ColorStatistics",
     "Picture",
     "check_destination",
+    "cover",
     "encode",
     "fill_transparent",
     "fit_size",

@@ -53,3 +53,11 @@ def fit_size(height: int, width: int, longer_side: int) -> tuple[int, int]:
     fitted_height = (2 * height * longer_side + longer) // (2 * longer)
     fitted_width = (2 * width * longer_side + longer) // (2 * longer)
     return max(1, fitted_height), max(1, fitted_width)
+
+
+def cover(pixels: Tensor, height: int, width: int) -> Tensor:
+    """``pixels`` resampled and cropped around the middle so that they fill ``height`` × ``width`` undistorted."""
+    factor = max(height / pixels.shape[-2], width / pixels.shape[-1])
+    tall, wide = max(height, round(pixels.shape[-2] * factor)), max(width, round(pixels.shape[-1] * factor))
+    top, left = (tall - height) // 2, (wide - width) // 2
+    return resize(pixels, tall, wide)[..., top : top + height, left : left + width]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,6 +24,7 @@ from impasto.provenance.safety import why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -49,6 +51,8 @@ _LONGEST_S: Final = 5.0
 _REPORT_S: Final = 0.25
 _PREVIEW_S: Final = 0.8
 _PREVIEW_PX: Final = 512
+#: How PyTorch says on a CPU that there is no memory; on a GPU it says so by a kind of error that has the words too.
+_NO_MEMORY: Final = re.compile("can't allocate memory|not enough memory|out of memory|bad_alloc", re.IGNORECASE)
 
 
 class Chunk:
@@ -86,6 +90,7 @@ class Chunk:
         self._wanted: Wish | None = None
         self._began = self._first_step = 0.0
         self._reported = self._previewed = 0.0
+        self._last_step = self._megapixel_steps = 0.0
 
     def run(self) -> dict[str, Any] | None:
         """Compute until the chunk or the job ends.
@@ -109,9 +114,10 @@ class Chunk:
         try:
             result = api.stylize(
                 self._store.asset(request.content, owner=owner),
-                [
-                    self._store.asset(style, owner=owner) if ASSET.fullmatch(style) else style
-                    for style in request.styles
+                [self._look(style) for style in request.styles],
+                regions=[
+                    (self._store.asset(region.mask, owner=owner), self._look(region.style))
+                    for region in request.regions
                 ],
                 engine=request.engine if request.quality is None else None,
                 quality=request.quality,
@@ -126,8 +132,15 @@ class Chunk:
             return None
         return self._finished(result)
 
+    def _look(self, style: str) -> Path | str:
+        """A style as the engine's call takes it: an upload's file, or a name of the library."""
+        return self._store.asset(style, owner=self._job.owner) if ASSET.fullmatch(style) else style
+
     def _on_progress(self, progress: Progress) -> None:
         now = time.monotonic()
+        if self._first_step:
+            self._last_step = now
+            self._megapixel_steps += progress.width * progress.height / 1e6
         self._first_step = self._first_step or now
         if now - self._reported >= _REPORT_S:
             self._reported = now
@@ -171,6 +184,7 @@ class Chunk:
             "steps": len(result.trace),
             "stopped_early": result.stopped_early,
             "peak_memory_mb": round(result.peak_memory_mb),
+            "step_seconds_per_mp": round(self._seconds_per_megapixel(result.picture), 4),
         }
         self._folder.finish(facts)
         return facts
@@ -180,6 +194,12 @@ class Chunk:
         if reason := why_unsafe(Image.fromarray(levels), safety):
             self._folder.discard()
             raise RefusedPictureError(f"the painted picture is refused: {reason}")
+
+    def _seconds_per_megapixel(self, picture: Picture) -> float:
+        """What a step takes, by the steps of this chunk; what painting took where it has one step."""
+        if self._megapixel_steps:
+            return (self._last_step - self._first_step) / self._megapixel_steps
+        return (time.monotonic() - self._began) / (picture.width * picture.height / 1e6)
 
 
 def alone_with(
@@ -225,6 +245,6 @@ def reason_of(error: BaseException, store: Store) -> dict[str, str]:
     if isinstance(error, ImpastoError):
         text = " ".join(str(error).replace(str(store.home), "").split())
         return {"code": type(error).__name__, "detail": text}
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
         return {"code": "memory", "detail": "there was not enough memory; use a smaller image_size"}
     return {"code": "internal", "detail": f"an internal error ({type(error).__name__}); the server's log has more"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -38,9 +39,16 @@ JOBS: Final = sa.Table(
     sa.Column("progress", sa.JSON(none_as_null=True)),
     sa.Column("metrics", sa.JSON(none_as_null=True)),
     sa.Column("error", sa.JSON(none_as_null=True)),
+    # What operations know of a job: outcomes.py and judging.py write these.
+    sa.Column("origin", sa.JSON(none_as_null=True)),
+    sa.Column("variant", sa.JSON(none_as_null=True)),
+    sa.Column("judging", sa.String(16)),
+    sa.Column("quality", sa.JSON(none_as_null=True)),
+    sa.Column("signal", sa.String(16)),
     sa.UniqueConstraint("owner", "idempotency_key"),
     sa.Index("impasto_jobs_state", "state", "place"),
     sa.Index("impasto_jobs_changed", "owner", "changed"),
+    sa.Index("impasto_jobs_judging", "judging"),
 )
 
 WORKERS: Final = sa.Table(
@@ -50,7 +58,7 @@ WORKERS: Final = sa.Table(
     sa.Column("beat_s", sa.Float, nullable=False),
 )
 
-#: One row: the last number that was given to a job, and to a change of one.
+#: The last number that was given to a job, to a change of one, and to a probe.
 COUNTERS: Final = sa.Table(
     "impasto_counters",
     _META,
@@ -74,6 +82,40 @@ KEYS: Final = sa.Table(
     sa.Column("owner", sa.String(64), nullable=False),
     sa.Column("created_s", sa.Float, nullable=False),
     sa.Column("revoked_s", sa.Float),
+    sa.Column("expires_s", sa.Float),
+    sa.Column("used_s", sa.Float),  # to the minute
+    sa.Column("scopes", sa.String(64)),  # words; none of a key that was made before there were scopes
+    sa.Column("quota", sa.JSON(none_as_null=True)),
+)
+
+#: What an owner's jobs of a day (UTC) come to. Apart from the jobs, so that removing one gives nothing back.
+USAGE: Final = sa.Table(
+    "impasto_usage",
+    _META,
+    sa.Column("owner", sa.String(64), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("megapixels", sa.Float, nullable=False),
+)
+
+
+#: Counted and summed since the service was first started; see tally.py.
+TALLIES: Final = sa.Table(
+    "impasto_tallies",
+    _META,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("labels", sa.String(255), primary_key=True),  # JSON with sorted keys
+    sa.Column("value", sa.Float, nullable=False),
+)
+
+#: A row for each canary that was ever tried; see canary.py.
+CANARIES: Final = sa.Table(
+    "impasto_canaries",
+    _META,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("began_s", sa.Float, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False, default=0),
+    sa.Column("held_s", sa.Float),
+    sa.Column("reason", sa.String(255)),
 )
 
 
@@ -93,8 +135,12 @@ def database_url(database: str | None, home: Path) -> str:
     return database
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, *, patience_s: float = 30.0) -> sa.Engine:
     """Connect, and make what is missing: DBOS's tables and ours.
+
+    Args:
+        url: see :func:`database_url`.
+        patience_s: how long a writer waits for a file that another one is writing to.
 
     Raises:
         SettingsError: it cannot be reached.
@@ -107,7 +153,7 @@ def open_database(url: str) -> sa.Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(parsed, pool_pre_ping=not is_file)
     if is_file:
-        event.listens_for(engine, "connect")(_set_up_file)
+        event.listens_for(engine, "connect")(partial(_set_up_file, patience_s))
     try:
         with engine.connect() as connection:
             if is_file:
@@ -128,9 +174,11 @@ def _make_tables(engine: sa.Engine) -> None:
         _META.create_all(engine)
     except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
         _META.create_all(engine)
+    _add_columns(engine)
     for row in (
         sa.insert(COUNTERS).values(name="number", value=0),
         sa.insert(COUNTERS).values(name="changed", value=0),
+        sa.insert(COUNTERS).values(name="probe", value=0),
         sa.insert(QUEUE).values(name="jobs"),
     ):
         try:
@@ -140,9 +188,38 @@ def _make_tables(engine: sa.Engine) -> None:
             pass
 
 
-def _set_up_file(connection: Any, _record: object) -> None:
+#: What rows of an older version have in a column that they lacked, where it is not the column's default. Their running
+#: jobs have no ticket that anybody knows: they wait again, and go on from their checkpoints.
+_FILLED: Final = {
+    ("impasto_jobs", "place"): "UPDATE impasto_jobs SET place = number",
+    ("impasto_jobs", "ticket"): "UPDATE impasto_jobs SET state = 'queued' WHERE state = 'running'",
+}
+
+
+def _add_columns(engine: sa.Engine) -> None:
+    """Add to tables of an older version the columns that they lack, with what their rows have there."""
+    for entry in _META.sorted_tables:
+        there = {column["name"] for column in sa.inspect(engine).get_columns(entry.name)}
+        for column in entry.columns:
+            if column.name in there:
+                continue
+            kind = column.type.compile(engine.dialect)
+            try:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE {entry.name} ADD COLUMN {column.name} {kind}")
+                    if (entry.name, column.name) in _FILLED:
+                        connection.exec_driver_sql(_FILLED[entry.name, column.name])
+                    elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
+                        connection.execute(sa.update(entry).values({column: column.default.arg}))
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+                # Another process was a moment faster; if not, it is still missing.
+                if column.name not in {one["name"] for one in sa.inspect(engine).get_columns(entry.name)}:
+                    raise
+
+
+def _set_up_file(patience_s: float, connection: Any, _record: object) -> None:
     """How DBOS sets up its own connections: writers stand in a queue, and wait instead of failing."""
     connection.isolation_level = "IMMEDIATE"
-    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * patience_s)}")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")  # what was accepted survives a power cut

@@ -29,7 +29,7 @@ CPU_S: Final = 10
 _SHORTEST: Final = 32  # bytes: what is shorter holds no picture, whatever it begins with
 _BEGINNINGS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 
-_DAMAGE: Final = (
+DAMAGE: Final = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -64,10 +64,12 @@ def look(data: bytes, safety: str | None = None) -> dict[str, Any]:
     except MemoryError:
         return _refused("image_too_large", "decoding it takes too much memory; make it smaller")
     except UnidentifiedImageError:
+        if data[4:12] in (b"ftypavif", b"ftypavis"):  # its decoder says the same of all that it does not like
+            return _avif_refused(data)
         if len(data) >= _SHORTEST and data.startswith(_BEGINNINGS):
             return _refused("corrupt_image", "its header is damaged; save it again from the original")
         return _refused("unsupported_image", "it is no JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file")
-    except _DAMAGE:
+    except DAMAGE:
         return _refused("corrupt_image", "it is damaged or cut off; save it again from the original")
     return {"format": kind, "width": width, "height": height}
 
@@ -96,15 +98,30 @@ def _unsafe(image: Image.Image, safety: str) -> dict[str, Any] | None:
     return _refused("unsafe_image", f"{reason}; give another picture") if reason else None
 
 
+def _avif_refused(data: bytes) -> dict[str, Any]:
+    """Why an AVIF that cannot be opened is not kept: for its size, if it says one."""
+    at = data.find(b"ispe", 0, 65_536)
+    if at >= 0 and len(data) >= at + 16:
+        width, height = struct.unpack(">II", data[at + 8 : at + 16])
+        if refusal := _too_large(width, height, len(data)):
+            return refusal
+    return _refused("corrupt_image", "it is damaged or cut off; save it again from the original")
+
+
 def _refused(code: str, detail: str) -> dict[str, Any]:
     return {"code": code, "detail": detail}
 
 
-def main() -> None:
-    """Decode what comes by stdin."""
+def limit_this_process() -> None:
+    """No file, whatever is in it, takes more memory and time than this."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Decode what comes by stdin."""
+    limit_this_process()
     safety = sys.argv[1] if len(sys.argv) > 1 else None
     sys.stdout.write(json.dumps(look(sys.stdin.buffer.read(), safety)))
 

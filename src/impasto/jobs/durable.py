@@ -6,20 +6,25 @@ transaction when a job is taken. Why so: ``docs/adr/0011-jobs-on-dbos.md``.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+import psutil
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from impasto.jobs import order, table
-from impasto.jobs.admission import Limits, admit
+from impasto.jobs import order, outcomes, table
+from impasto.jobs.admission import Limits, admit, admit_owner
+from impasto.jobs.audit import note_deleted
 from impasto.jobs.database import database_url, open_database
 from impasto.jobs.job import QueueState
-from impasto.jobs.refusals import IdempotencyError, JobStateError
+from impasto.jobs.keys import NO_QUOTA, Quota, limits_running
+from impasto.jobs.refusals import IdempotencyError, JobStateError, OverloadedError
 from impasto.jobs.store import Store
+from impasto.styles import get_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -32,12 +37,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+logger = logging.getLogger("impasto")
+
 #: What workers and doors agree on. It changes when a running job could not be gone on with, never with the code.
 CONTRACT: Final = "jobs-v2"
 APPLICATION: Final = "impasto"
 QUEUE: Final = "impasto-jobs"
 WORKFLOW: Final = "impasto.job"
 _WAITING: Final[tuple[State, ...]] = ("queued",)
+
+#: How long a thread waits for the others to have written.
+_TURN_S: Final = 10.0
 
 
 class DurableJobs:
@@ -47,17 +57,20 @@ class DurableJobs:
         home: the service's folder.
         database: URL of PostgreSQL; None for a file in the folder.
         limits: how much is taken on.
+        patience_s: how long a writer waits for a file that another one is writing to.
 
     Raises:
         OutputError: the folder cannot be made.
         SettingsError: the database cannot be used.
     """
 
-    def __init__(self, home: Path, *, database: str | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, home: Path, *, database: str | None = None, limits: Limits | None = None, patience_s: float = 30.0
+    ) -> None:
         self.store = Store(home)
         self.limits = limits or Limits()
         self.url = database_url(database, home)
-        self.engine = open_database(self.url)
+        self.engine = open_database(self.url, patience_s=patience_s)
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         # JSON, not DBOS's default pickle: who can write the database must not be able to run code in a worker.
         self.client = DBOSClient(
@@ -65,32 +78,48 @@ class DurableJobs:
         )
 
     def submit(
-        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, replace: bool = False
+        self,
+        request: JobRequest,
+        *,
+        owner: str,
+        idempotency_key: str | None = None,
+        replace: bool = False,
+        quota: Quota | None = None,
     ) -> Job:
         """See :meth:`JobEngine.submit`."""
-        return self._submit(request, owner, idempotency_key, replace=replace)
+        return self._submit(request, owner, idempotency_key, quota, replace=replace)
 
     def submit_campaign(
-        self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None
+        self,
+        request: CampaignRequest,
+        *,
+        owner: str,
+        idempotency_key: str | None = None,
+        quota: Quota | None = None,
     ) -> Job[CampaignRequest]:
         """See :meth:`JobEngine.submit_campaign`."""
         request.rules()
-        return self._submit(request, owner, idempotency_key, replace=False)
+        return self._submit(request, owner, idempotency_key, quota, replace=False)
 
     def _submit(
-        self, request: JobRequest | CampaignRequest, owner: str, idempotency_key: str | None, *, replace: bool
+        self,
+        request: JobRequest | CampaignRequest,
+        owner: str,
+        idempotency_key: str | None,
+        quota: Quota | None,
+        *,
+        replace: bool,
     ) -> Job[Any]:
         self._require_assets(request, owner)
         for name in request.library_styles:
-            from impasto import api  # PyTorch comes with it, and most jobs bring their styles along
-
-            api.get_style(name)
+            get_style(name)
         try:
             with self._writing() as connection:
                 if idempotency_key is not None and (known := table.by_key(connection, owner, idempotency_key)):
                     return _same(known, request)
                 replaced = self._cancelled(connection, owner, _WAITING) if replace else []
                 admit(self.limits, self.store, order.waiting(connection))
+                admit_owner(connection, quota or NO_QUOTA, self.store, request, owner)
                 job = table.insert(connection, secrets.token_hex(16), request, owner, idempotency_key)
                 self._require_assets(request, owner)  # one may have been deleted, which waits for us from here on
                 self._enqueue(connection, job)
@@ -203,19 +232,33 @@ class DurableJobs:
         with self._writing() as connection:
             table.read(connection, job_id, owner)
             table.star(connection, job_id, starred=starred)
+            if starred:
+                outcomes.signal(connection, table.read(connection, job_id), "kept")
             return table.read(connection, job_id)
 
-    def delete(self, job_id: str, *, owner: str) -> None:
-        """See :meth:`JobEngine.delete`."""
+    def delete(self, job_id: str, *, owner: str, by: str = "owner", unless_starred: bool = False) -> None:
+        """See :meth:`JobEngine.delete`.
+
+        Args:
+            job_id: which.
+            owner: whose.
+            by: whose doing it is, for the audit log; what its owner deletes counts as discarded.
+            unless_starred: refuse a job that was starred meanwhile.
+        """
         with self._writing() as connection:
             table.next_number(connection, "changed")  # nobody runs it again meanwhile
             job = table.read(connection, job_id, owner)
+            if unless_starred and job.starred:
+                raise JobStateError("the job is starred, and kept")
             if not job.is_over:
                 raise JobStateError(
                     f"the job is {job.state}, and only one that has ended can be deleted; stop or cancel it first"
                 )
+            if by == "owner":
+                outcomes.signal(connection, job, "discarded")
             self.store.job(job_id).discard()  # first, so that nothing is left that no row knows of
             table.delete(connection, job_id)
+        note_deleted(self.store.home, by=by, kind="job", id=job_id, owner=owner, state=job.state)
 
     def delete_asset(self, asset: str, *, owner: str) -> None:
         """See :meth:`JobEngine.delete_asset`."""
@@ -228,6 +271,7 @@ class DurableJobs:
                         f"the job {job.id} needs it and is {job.state}; cancel the job first, or wait for it"
                     )
             self.store.remove_asset(asset, owner=owner)
+        note_deleted(self.store.home, by="owner", kind="upload", id=asset, owner=owner)
 
     def queue(self, *, owner: str) -> QueueState:
         """See :meth:`JobEngine.queue`."""
@@ -255,7 +299,7 @@ class DurableJobs:
         """
         return self._read(lambda connection: table.ended(connection, before_s, states, limit))
 
-    def retry(self, job_id: str, *, owner: str) -> Job[Any]:
+    def retry(self, job_id: str, *, owner: str, quota: Quota | None = None) -> Job[Any]:
         """See :meth:`JobEngine.retry`."""
         with self._writing() as connection:
             job = table.read(connection, job_id, owner)
@@ -265,15 +309,66 @@ class DurableJobs:
             if job.kind == "picture":  # a campaign has links to its own
                 self._require_assets(job.request, owner)
             admit(self.limits, self.store, order.waiting(connection))
+            admit_owner(connection, quota or NO_QUOTA, self.store, job.request, owner)
             self._discard([job])  # whatever made it fail may lie in its checkpoint
             table.queue_again(connection, job_id)
             job = table.read(connection, job_id, owner)
             self._enqueue(connection, job)
             return job
 
+    def admit(self) -> None:
+        """Whether a job would be taken now.
+
+        Raises:
+            OverloadedError: it would not.
+        """
+        admit(self.limits, self.store, self.waiting())
+
+    def call_next(self, connection: sa.Connection) -> None:
+        """A job has left its worker: give out a ticket, if one may have been spent in vain while its owner had enough.
+
+        Only keys with a limit of running jobs let a ticket pass over a job that waits.
+        """
+        waiting = order.line(connection)
+        if waiting and limits_running(connection):
+            self._enqueue(connection, table.read(connection, waiting[0][0]))
+
+    def signal(self, job: Job, said: Literal["kept", "discarded"]) -> None:
+        """Count what its owner does with a result: the first thing counts, and once."""
+        with self._writing() as connection:
+            outcomes.signal(connection, job, said)
+
+    @contextmanager
+    def taking_none(self) -> Iterator[sa.Connection]:
+        """A transaction during which no job is taken: who takes one counts first, and that count is locked here."""
+        with self._writing() as connection:
+            table.next_number(connection, "changed")
+            yield connection
+
     def waiting(self) -> int:
         """Jobs in the queue, of all owners."""
         return self._read(order.waiting)
+
+    def check(self) -> dict[str, bool]:
+        """What a job needs to be taken and done, and whether it is there.
+
+        The database is written to, as it can be read also where nothing can be kept.
+        """
+        checks = {
+            "database": False,
+            "store": self.store.can_keep(),
+            "disk": self.store.free_mb() >= self.limits.free_disk_mb,
+            "memory": psutil.virtual_memory().available >> 20 >= self.limits.free_memory_mb,
+            "worker": False,
+        }
+        try:
+            with self.engine.begin() as connection:
+                table.touch(connection)
+            checks["database"] = True
+            checks["worker"] = self.workers() > 0
+        except sa.exc.SQLAlchemyError as error:
+            logger.warning("the database cannot be written to: %s", error.__class__.__name__)
+        return checks
 
     def workers(self, silence_s: float = 15.0) -> int:
         """Workers that were heard of lately."""
@@ -293,7 +388,7 @@ class DurableJobs:
         ticket: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
-            "workflow_id": f"{job.id}-{job.changed}",
+            "workflow_id": f"{job.id}-{table.next_number(connection, 'changed')}",
             "app_version": CONTRACT,
         }
         self.client.enqueue_in_transaction(connection, ticket)
@@ -318,9 +413,18 @@ class DurableJobs:
 
         A SQLite file has one writer at a time, and whoever finds it busy sleeps and tries again, some for a second.
         Threads of one process stand in a queue before it instead.
+
+        Raises:
+            OverloadedError: it stays busy, as when another program holds the file.
         """
-        with self._turn or nullcontext(), self.engine.begin() as connection:
-            yield connection
+        if self._turn is not None and not self._turn.acquire(timeout=_TURN_S):
+            raise OverloadedError("the database is busy; try again later", reason="database", retry_after_s=5)
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            if self._turn is not None:
+                self._turn.release()
 
     def _read(self, query: Callable[[sa.Connection], T]) -> T:
         with self.engine.connect() as connection:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from impasto.jobs.campaign import CampaignRequest
     from impasto.jobs.job import Job, JobRequest, QueueState, State
+    from impasto.jobs.keys import Quota
 
 
 class JobEngine(Protocol):
@@ -18,7 +19,13 @@ class JobEngine(Protocol):
     """
 
     def submit(
-        self, request: JobRequest, *, owner: str, idempotency_key: str | None = None, replace: bool = False
+        self,
+        request: JobRequest,
+        *,
+        owner: str,
+        idempotency_key: str | None = None,
+        replace: bool = False,
+        quota: Quota | None = None,
     ) -> Job:
         """Take a job; when this returns, it will end exactly once whatever is killed meanwhile.
 
@@ -27,16 +34,22 @@ class JobEngine(Protocol):
             owner: whose job it is.
             idempotency_key: the same key again gives the job that it gave before.
             replace: cancel the owner's waiting pictures, in one move with taking this one.
+            quota: how much the owner may ask for; None: as much as there is.
 
         Raises:
-            OverloadedError: queue, disk or memory are full; nothing was taken.
+            OverloadedError: queue, disk or memory are full, or the quota is used up; nothing was taken.
             UnknownAssetError: it names an asset that is not there.
             InputError: it names a style that the library does not have.
             IdempotencyError: the key was used for another request.
         """
 
     def submit_campaign(
-        self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None
+        self,
+        request: CampaignRequest,
+        *,
+        owner: str,
+        idempotency_key: str | None = None,
+        quota: Quota | None = None,
     ) -> Job[CampaignRequest]:
         """Take a campaign: a job like any other, painted row by row, each of them once whatever is killed meanwhile.
 
@@ -173,7 +186,7 @@ class JobEngine(Protocol):
     def pause_queue(self, *, paused: bool) -> None:
         """Begin no more jobs of anybody, also after a restart, or do so again. Those that run go on."""
 
-    def retry(self, job_id: str, *, owner: str) -> Job[Any]:
+    def retry(self, job_id: str, *, owner: str, quota: Quota | None = None) -> Job[Any]:
         """Put a failed or cancelled job into the queue again; it begins anew.
 
         A campaign that is done may be run again too: it keeps its folder, and does what is missing, has failed or was

@@ -19,6 +19,8 @@ Wish = Literal["keep", "discard", "pause"]
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
+#: Engines that a service paints with: diffusion would hold a worker for minutes, and its models are not a client's.
+Served = Literal["fast", "optimize"]
 STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -34,15 +36,29 @@ NOT_YOURS: Final = {
 }
 
 
+class RegionRequest(BaseModel):
+    """A part of the content with a style of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mask: str = Field(pattern=f"^{ASSET.pattern}$", description="asset id of a picture that is white where the part is")
+    style: str = Field(description="what gives its look: an asset's id, or a name of the library")
+
+
 class JobRequest(BaseModel):
     """What a client asks for; checked, so that a job that was accepted can be run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     content: str = Field(pattern=f"^{ASSET.pattern}$", description="asset id of the picture that keeps its shapes")
     styles: tuple[str, ...] = Field(
-        min_length=1, max_length=16, description="what gives the look: asset ids, or names of the library's styles"
+        (),
+        max_length=16,
+        description="what gives the look: asset ids, or names of the library's styles",
+        json_schema_extra={"items": {"type": "string", "pattern": f"^({ASSET.pattern}|{STYLE.pattern})$"}},
     )
-    engine: Literal["fast", "optimize"] | None = Field(None, description="by default optimize")
+    regions: tuple[RegionRequest, ...] = Field(
+        (), max_length=8, description="parts with styles of their own; what none covers takes styles, or stays"
+    )
+    engine: Served | None = Field(None, description="by default optimize")
     quality: Literal["draft", "standard", "fine"] | None = Field(None, description="instead of an engine")
     settings: dict[str, Any] = Field({}, max_length=64, description="the engine's settings by name; see /v1/engines")
     format: Literal["png", "jpeg", "webp", "avif", "tiff"] = Field("png", description="of the result")
@@ -62,7 +78,9 @@ class JobRequest(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
-        for style in self.styles:
+        if not self.styles and not self.regions:
+            raise ValueError("styles: give at least one, or regions with a style each")
+        for style in self._all_styles:
             if not STYLE.fullmatch(style):
                 raise ValueError(f"{style[:80]!r} is neither an asset's id nor the name of a style")
         for name, reason in NOT_YOURS.items():
@@ -97,12 +115,17 @@ class JobRequest(BaseModel):
     @property
     def assets(self) -> tuple[str, ...]:
         """Ids of the assets that it needs."""
-        return (self.content, *(style for style in self.styles if ASSET.fullmatch(style)))
+        masks = (region.mask for region in self.regions)
+        return (self.content, *(style for style in self._all_styles if ASSET.fullmatch(style)), *masks)
 
     @property
     def library_styles(self) -> tuple[str, ...]:
         """Names of the library's styles that it needs."""
-        return tuple(style for style in self.styles if not ASSET.fullmatch(style))
+        return tuple(style for style in self._all_styles if not ASSET.fullmatch(style))
+
+    @property
+    def _all_styles(self) -> tuple[str, ...]:
+        return (*self.styles, *(region.style for region in self.regions))
 
 
 #: What a job does: paint a picture, unless something else is said.
@@ -151,6 +174,12 @@ class Job(Generic[Request]):
     metrics: dict[str, Any] | None = None
     error: dict[str, str] | None = None
     """Of a failed job: ``code`` and ``detail``."""
+    origin: dict[str, str] | None = None
+    """The request that brought it: ``request_id``."""
+    variant: dict[str, Any] | None = None
+    """What it is made with: ``impasto``, the version; ``canary`` and ``arm`` while one is tried; see canary.py."""
+    quality: dict[str, Any] | None = None
+    """What the judge says of the result: ``outcome``, ``reasons`` and ``values``; None before, or if nobody asked."""
 
     @property
     def is_over(self) -> bool:

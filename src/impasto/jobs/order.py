@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from impasto.jobs import table
 from impasto.jobs.database import JOBS, QUEUE
+from impasto.jobs.keys import running_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,18 +24,27 @@ def claim(connection: sa.Connection, ticket: str) -> tuple[str, int] | None:
     """The job that a ticket is good for, with its finished chunks: the first that waits. Again, it is the same one.
 
     Returns:
-        None where nothing waits, or the queue is paused.
+        None where nothing waits that may be begun, or the queue is paused.
     """
     changed = table.next_number(connection, "changed")  # claims stand in a row behind its lock
     mine = sa.select(JOBS.c.id, JOBS.c.chunks).where(JOBS.c.ticket == ticket)
     row = connection.execute(mine).one_or_none()
     if row is None and paused_since(connection) is None:
-        first = sa.select(JOBS.c.id, JOBS.c.chunks).where(JOBS.c.state == "queued").order_by(JOBS.c.place).limit(1)
+        may_begin = (JOBS.c.state == "queued", JOBS.c.owner.not_in(_full(connection)))
+        first = sa.select(JOBS.c.id, JOBS.c.chunks).where(*may_begin).order_by(JOBS.c.place).limit(1)
         row = connection.execute(first).one_or_none()
         if row is not None:
             taken = sa.update(JOBS).where(JOBS.c.id == row.id)
             connection.execute(taken.values(state="running", ticket=ticket, changed=changed))
     return None if row is None else (row.id, row.chunks)
+
+
+def _full(connection: sa.Connection) -> list[str]:
+    """Owners of whom as many jobs run as their keys allow."""
+    query = sa.select(JOBS.c.owner, sa.func.count().label("many")).where(JOBS.c.state == "running")
+    running = connection.execute(query.group_by(JOBS.c.owner)).all()
+    limits = {row.owner: running_limit(connection, row.owner) for row in running}
+    return [row.owner for row in running if (limit := limits[row.owner]) is not None and row.many >= limit]
 
 
 def tickets(connection: sa.Connection) -> dict[str, str]:
@@ -78,9 +88,10 @@ def arrange(connection: sa.Connection, before: Sequence[tuple[str, int]], after:
             table.change(connection, job_id, place=place)
 
 
-def waiting(connection: sa.Connection) -> int:
-    """Jobs in the queue."""
-    return connection.execute(sa.select(sa.func.count()).where(JOBS.c.state == "queued")).scalar_one()
+def waiting(connection: sa.Connection, owner: str | None = None) -> int:
+    """Jobs in the queue; those of an owner if one is given."""
+    query = sa.select(sa.func.count()).where(JOBS.c.state == "queued")
+    return connection.execute(query if owner is None else query.where(JOBS.c.owner == owner)).scalar_one()
 
 
 def ahead(connection: sa.Connection, job_id: str) -> int:

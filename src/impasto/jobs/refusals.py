@@ -6,6 +6,9 @@ from typing import Literal
 
 from impasto.errors import ImpastoError, InputError, UnreadableImageError
 
+#: What is full: the service's queue, disk, memory or database, or what a key may have waiting, or paint in a day.
+Reason = Literal["queue", "disk", "memory", "database", "waiting", "megapixels"]
+
 
 class UnknownJobError(InputError):
     """There is no such job, or it is another owner's: the two look alike."""
@@ -31,7 +34,7 @@ class OverloadedError(ImpastoError):
         retry_after_s: when it is worth asking again.
     """
 
-    def __init__(self, message: str, *, reason: Literal["queue", "disk", "memory"], retry_after_s: int) -> None:
+    def __init__(self, message: str, *, reason: Reason, retry_after_s: int) -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_after_s = retry_after_s
@@ -51,5 +54,17 @@ class RefusedAssetError(UnreadableImageError):
         *,
         code: Literal["unsupported_image", "image_too_large", "corrupt_image", "unsafe_image"],
     ) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RefusedUrlError(InputError):
+    """A URL is not fetched.
+
+    Args:
+        code: ``url_refused`` (it must not be asked for, or has no picture), ``too_large`` or ``url_timeout``.
+    """
+
+    def __init__(self, message: str, *, code: Literal["url_refused", "too_large", "url_timeout"]) -> None:
         super().__init__(message)
         self.code = code

@@ -3,6 +3,7 @@
 assets/<owner>/ab/ab12…   uploads, named by their SHA-256, each owner's apart
 jobs/<id>/run/       the checkpoint of a job that is not done
 jobs/<id>/preview.jpg, result.png, result.json
+small/               small pictures of uploads and styles for pages, made again when they are missing
 jobs/<id>/campaign/  what `impasto batch` writes; the pictures that it is made of lie beside it
 registry.sqlite      what was signed here
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
 from impasto.errors import OutputError
@@ -54,7 +56,9 @@ class Store:
         """
         name = hashlib.sha256(data).hexdigest()
         path = self._asset(name, owner)
-        if not path.exists():
+        if path.exists():
+            path.touch()  # it is wanted: no clean-up takes it as old
+        else:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
@@ -68,7 +72,7 @@ class Store:
         Raises:
             UnknownAssetError: the owner has none of that id, or this is no id.
         """
-        if not ASSET.fullmatch(name) or not (path := self._asset(name, owner)).is_file():
+        if not ASSET.fullmatch(name) or not (path := self._asset(name, owner)).is_file() or path.is_symlink():
             raise UnknownAssetError(f"there is no asset {name[:80]!r}; upload the picture first")
         return path
 
@@ -90,13 +94,28 @@ class Store:
             raise UnknownJobError(f"there is no job {job_id[:80]!r}")
         return JobFolder(self.home / "jobs" / job_id)
 
+    def can_keep(self) -> bool:
+        """Whether a file can be written where uploads lie."""
+        try:
+            with tempfile.TemporaryFile(dir=self.home / "assets") as file:
+                file.write(b"x")
+                file.flush()
+        except OSError:
+            return False
+        return True
+
     def free_mb(self) -> int:
         """What the disk has left, MiB."""
         return shutil.disk_usage(self.home).free >> 20
 
     def _asset(self, name: str, owner: str) -> Path:
         # By its hash, because an owner's name may be one that a file system takes for something else.
-        return self.home / "assets" / hashlib.sha256(owner.encode()).hexdigest()[:16] / name[:2] / name
+        return self.home / "assets" / owner_folder(owner) / name[:2] / name
+
+
+def owner_folder(owner: str) -> str:
+    """The name of the folder that an owner's uploads lie in."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
 
 
 class JobFolder:

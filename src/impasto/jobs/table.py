@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import sqlalchemy as sa
 
 from impasto.jobs.campaign import CampaignRequest
-from impasto.jobs.database import COUNTERS, JOBS, WORKERS
-from impasto.jobs.job import Job, JobRequest
+from impasto.jobs.database import CANARIES, COUNTERS, JOBS, USAGE, WORKERS
+from impasto.jobs.job import Job, JobRequest, RegionRequest
+from impasto.jobs.origin import origin
+from impasto.jobs.outcomes import count_end, count_resumed
 from impasto.jobs.refusals import UnknownJobError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from impasto.jobs.job import Kind, State, Wish
 
@@ -72,6 +74,7 @@ def insert(
             idempotency_key=None if key is None else _short(key),
             created_s=time.time(),
             changed=next_number(connection, "changed"),
+            origin=origin(),
         )
     )
     return read(connection, job_id)
@@ -116,10 +119,25 @@ def open_jobs(connection: sa.Connection, owner: str) -> list[Job[Any]]:
     return _jobs(connection.execute(query).all())
 
 
-def ended(connection: sa.Connection, before_s: float, states: Collection[State], limit: int) -> list[Job[Any]]:
+def ended(connection: sa.Connection, before_s: float, states: Collection[State], limit: int | None) -> list[Job[Any]]:
     """Jobs of all owners that ended before then in one of these states, oldest first; starred ones are left out."""
     query = sa.select(*_FIELDS).where(JOBS.c.ended_s < before_s, JOBS.c.state.in_(states), JOBS.c.starred.is_(False))
     return _jobs(connection.execute(query.order_by(JOBS.c.ended_s).limit(limit)).all())
+
+
+def use(connection: sa.Connection, owner: str, day: str, megapixels: float) -> float:
+    """Count what an owner asked for in a day; gives what it comes to."""
+    mine = sa.and_(USAGE.c.owner == owner, USAGE.c.day == day)
+    raised = sa.update(USAGE).where(mine).values(megapixels=USAGE.c.megapixels + megapixels)
+    total = connection.execute(raised.returning(USAGE.c.megapixels)).scalar_one_or_none()
+    if total is not None:
+        return float(total)
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(USAGE).values(owner=owner, day=day, megapixels=megapixels))
+    except sa.exc.IntegrityError:  # another request was the day's first a moment before
+        return use(connection, owner, day, megapixels)
+    return megapixels
 
 
 def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> Job[Any] | None:
@@ -135,6 +153,8 @@ def begin(connection: sa.Connection, job_id: str, ticket: str | None = None) -> 
         detail = f"it was begun {most} times and ended its worker every time; use a smaller image_size"
         end(connection, job_id, "failed", error={"code": "poison", "detail": detail})
         return None
+    if job.started_s is not None:
+        count_resumed(connection)
     change(
         connection,
         job_id,
@@ -177,13 +197,13 @@ def end(
     error: dict[str, str] | None = None,
 ) -> bool:
     """End a job, unless it has ended; gives whether this call did."""
-    return change(connection, job_id, state=state, ended_s=time.time(), metrics=metrics, error=error)
+    return _end(connection, job_id, state=state, metrics=metrics, error=error)
 
 
 def cancel_waiting(connection: sa.Connection, job_id: str) -> bool:
     """End a job that waits or was put aside; gives whether it was so."""
-    gone = {"state": "cancelled", "ended_s": time.time(), "wanted": "discard"}
-    return change(connection, job_id, where=JOBS.c.state.in_(("queued", "paused")), **gone)
+    waits = JOBS.c.state.in_(("queued", "paused"))
+    return _end(connection, job_id, where=waits, state="cancelled", wanted="discard")
 
 
 def ask(connection: sa.Connection, job_id: str, wanted: Wish) -> None:
@@ -212,10 +232,64 @@ def queue_again(connection: sa.Connection, job_id: str) -> bool:
             progress=None,
             metrics=None,
             error=None,
+            started_s=None,
             ended_s=None,
+            variant=None,
+            judging=None,
+            quality=None,
+            signal=None,
         )
     )
     return done.rowcount > 0
+
+
+def waiting_since(connection: sa.Connection) -> float | None:
+    """When the job was taken that waits longest, seconds since 1970; jobs that are tried again do not count."""
+    query = sa.select(sa.func.min(JOBS.c.created_s)).where(JOBS.c.state == "queued", JOBS.c.runs == 0)
+    found: float | None = connection.execute(query).scalar_one()
+    return found
+
+
+def beats(connection: sa.Connection) -> dict[str, float]:
+    """When each worker was last heard of, seconds since 1970."""
+    return {row.slot: row.beat_s for row in connection.execute(sa.select(WORKERS))}
+
+
+def canaries(connection: sa.Connection) -> dict[str, bool]:
+    """Every canary that was tried, and whether it was held."""
+    return {row.id: row.held_s is not None for row in connection.execute(sa.select(CANARIES))}
+
+
+def count(connection: sa.Connection) -> int:
+    """All jobs."""
+    return connection.execute(sa.select(sa.func.count()).select_from(JOBS)).scalar_one()
+
+
+def done(connection: sa.Connection) -> list[str]:
+    """Ids of all pictures that have a result."""
+    return list(
+        connection.execute(sa.select(JOBS.c.id).where(JOBS.c.state == "done", JOBS.c.kind == "picture")).scalars()
+    )
+
+
+def assets_of_all(connection: sa.Connection) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every job's id, owner and uploads."""
+    for row in connection.execute(sa.select(*_FIELDS)):
+        job = _job(row)
+        yield job.id, job.owner, job.request.assets
+
+
+def longest_due(connection: sa.Connection) -> Job[Any] | None:
+    """The job whose result waits longest to be judged."""
+    query = sa.select(*_FIELDS).where(JOBS.c.judging == "due").order_by(JOBS.c.ended_s).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _job(row)
+
+
+def claim_judging(connection: sa.Connection, job_id: str) -> bool:
+    """Say that a result is being judged; gives whether this call did."""
+    query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.judging == "due").values(judging="begun")
+    return connection.execute(query).rowcount > 0
 
 
 def star(connection: sa.Connection, job_id: str, *, starred: bool) -> None:
@@ -236,15 +310,37 @@ def beat(connection: sa.Connection, slot: str) -> None:
         connection.execute(sa.insert(WORKERS).values(slot=slot, **values))
 
 
+def touch(connection: sa.Connection) -> None:
+    """Write what nobody reads: what stays as it is, a database does not write."""
+    next_number(connection, "probe")
+
+
 def forget_worker(connection: sa.Connection, slot: str) -> None:
     """A worker ends, and its jobs are another's."""
     connection.execute(sa.delete(WORKERS).where(WORKERS.c.slot == slot))
 
 
+def forget_silent(connection: sa.Connection, before_s: float) -> None:
+    """Forget workers that were last heard of before then: they did not say goodbye."""
+    connection.execute(sa.delete(WORKERS).where(WORKERS.c.beat_s < before_s))
+
+
 def living(connection: sa.Connection, silence_s: float) -> frozenset[str]:
-    """Slots of the workers that were heard of lately."""
-    query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s > time.time() - silence_s)
+    """Slots of the workers that were heard of lately.
+
+    One that was heard of in the future is dead too: the clock was put back, and a living one beats by the new time.
+    """
+    now = time.time()
+    query = sa.select(WORKERS.c.slot).where(WORKERS.c.beat_s.between(now - silence_s, now + silence_s))
     return frozenset(connection.execute(query).scalars())
+
+
+def _end(connection: sa.Connection, job_id: str, **values: Any) -> bool:
+    """End a job that has not ended, and count it; gives whether this call did."""
+    ended = change(connection, job_id, ended_s=time.time(), **values)
+    if ended:
+        count_end(connection, read(connection, job_id))
+    return ended
 
 
 def change(connection: sa.Connection, job_id: str, *, where: Any = None, **values: Any) -> bool:
@@ -277,5 +373,6 @@ def _job(row: sa.Row[Any]) -> Job[Any]:
     if row.kind == "campaign":
         request = CampaignRequest.model_validate(found)
     else:  # it was checked when it was taken, and that takes a while
-        request = JobRequest.model_construct(**{**found, "styles": tuple(found["styles"])})
+        regions = tuple(RegionRequest.model_construct(**region) for region in found.get("regions", ()))
+        request = JobRequest.model_construct(**{**found, "styles": tuple(found["styles"]), "regions": regions})
     return Job(**{**row._mapping, "request": request})

@@ -18,8 +18,11 @@ from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.errors import InputError
-from impasto.jobs import order, table
+from impasto.jobs import canary, judging, order, table
+from impasto.jobs.config import ServiceFile
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs
+from impasto.jobs.origin import belonging_to, end_tracing, start_tracing, tracing_is_wanted
+from impasto.jobs.outcomes import engine_of
 from impasto.jobs.watchdog import patience_s, watched
 from impasto.progress import Cancelled
 
@@ -49,8 +52,12 @@ class Worker:
         jobs: the queue and the files.
         slot: its name; no two run under one.
         silence_s: after how long without a sign other workers are taken for dead.
+        judge: which results it judges.
         signer: who signs results; None: nobody.
         safety: the safety check that looks at them; None: none does.
+
+    Raises:
+        SettingsError: the service's ``impasto.toml`` says what cannot be done.
     """
 
     def __init__(
@@ -59,11 +66,13 @@ class Worker:
         slot: str,
         *,
         silence_s: float = SILENCE_S,
+        judge: judging.Mode = "sample",
         signer: Signer | None = None,
         safety: str | None = None,
     ) -> None:
-        self._jobs, self._slot, self._silence_s = jobs, slot, silence_s
+        self._jobs, self._slot, self._silence_s, self._judge = jobs, slot, silence_s, judge
         self._signer, self._safety = signer, safety
+        self._config = ServiceFile.load(jobs.store.home)
         self._leaving = threading.Event()
         self._at_work = threading.Lock()
 
@@ -91,8 +100,10 @@ class Worker:
             ) from None
         from impasto import api  # noqa: F401 — PyTorch is loaded before the first job waits for it
 
+        start_tracing("worker")
         self._beat()
         self._launch()
+        judging.Judge(self._jobs, self._at_work, self._leaving, self._config).start()
         while not self._leaving.wait(_BEAT_S if is_wanted() else 0):
             if not is_wanted():
                 self.leave()
@@ -110,6 +121,7 @@ class Worker:
             "executor_id": self._slot,
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
+            "enable_otlp": tracing_is_wanted(),
         }
         DBOS(config=config)
 
@@ -133,14 +145,22 @@ class Worker:
             job_id, number = claimed
             with _database_or_end(), self._jobs.engine.begin() as connection:
                 job = table.begin(connection, job_id, ticket)
-            is_over = job is None
-            while not is_over:
-                if self._leaving.is_set():
-                    with _database_or_end(), self._jobs.engine.begin() as connection:
-                        table.leave(connection, job_id)
-                    self._put_down()
-                is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
-                number += 1
+                if job is not None:
+                    job = canary.assign(connection, job, self._config.canary)
+            if job is None:
+                return "over"
+            with belonging_to(job):
+                logger.info("job %s of engine %s begins", job_id, engine_of(job))
+                is_over = False
+                while not is_over:
+                    if self._leaving.is_set():
+                        with _database_or_end(), self._jobs.engine.begin() as connection:
+                            table.leave(connection, job_id)
+                        self._put_down()
+                    is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
+                    number += 1
+            with _database_or_end(), self._jobs.engine.begin() as connection:
+                self._jobs.call_next(connection)
         return "over"
 
     def _put_down(self) -> NoReturn:
@@ -167,6 +187,7 @@ class Worker:
             job = table.held(connection, job_id, ticket)
         if job is None:  # it has ended, or was put aside
             return True
+        job = canary.as_made(job)
         what = CampaignChunk if job.kind == "campaign" else Chunk
 
         def report(progress: dict[str, Any]) -> Any:
@@ -205,7 +226,13 @@ class Worker:
 
     def _end_job(self, job_id: str, state: Any, **known: Any) -> None:
         with self._jobs.engine.begin() as connection:
-            table.end(connection, job_id, state, **known)
+            if not table.end(connection, job_id, state, **known):
+                return
+            job = table.read(connection, job_id)
+            if state == "done":
+                judging.mark(connection, job, self._judge)
+            canary.look(connection, job)
+        logger.info("job %s is %s", job_id, state)
 
     def _beat(self) -> None:
         with self._jobs.engine.begin() as connection:
@@ -245,6 +272,7 @@ class Worker:
         self._at_work.acquire(timeout=_GRACE_S)
         with self._jobs.engine.begin() as connection:
             table.forget_worker(connection, self._slot)
+        end_tracing()
         os._exit(0)
 
 

@@ -11,14 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.jobs.campaign import CampaignRequest, lay_out
 from impasto.jobs.job import Job
-from impasto.service.context import Context, Owner, Service
+from impasto.service.context import Allowed, Context, Owner, Service
+from impasto.service.documents import errors
 from impasto.service.problems import Problem
 from impasto.service.views import job_view
 
 if TYPE_CHECKING:
     from impasto.batch.job import Result
 
-router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"])
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], responses=errors(400, 404, 408, 409, 413, 507))
 
 #: The page has scripts of its own, by their hashes, and nothing to load. Here it gets no origin either, so that what
 #: is in it reads and changes nothing of the service.
@@ -49,13 +50,14 @@ def submit(
     asked: CampaignSubmission,
     service: Service,
     owner: Owner,
+    quota: Allowed,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Response:
     """Take a campaign: 202 with where it is; or 200 with its plan, if that is all that was asked for."""
     request = CampaignRequest(**asked.model_dump(exclude={"plan_only"}))
     if asked.plan_only:
         return JSONResponse(_planned(service, request, owner))
-    job = service.jobs.submit_campaign(request, owner=owner, idempotency_key=idempotency_key)
+    job = service.jobs.submit_campaign(request, owner=owner, idempotency_key=idempotency_key, quota=quota)
     return JSONResponse(_view(service, job), 202, headers={"Location": f"/v1/campaigns/{job.id}"})
 
 
@@ -151,11 +153,19 @@ def decide(
     return {"decisions": {slot: one.model_dump() for slot, one in kept.items()}}
 
 
+def decisions_of(service: Context, campaign_id: str, owner: str) -> dict[str, str]:
+    """What was decided so far, by slot."""
+    from impasto.batch.journal import DECISIONS, read_decisions
+
+    place = _folder(service, service.jobs.campaign(campaign_id, owner=owner))
+    return {slot: one.decision for slot, one in read_decisions(place / DECISIONS).items()}
+
+
 @router.post("/{campaign_id}/run", status_code=202)
-def run(campaign_id: str, service: Service, owner: Owner) -> dict[str, Any]:
+def run(campaign_id: str, service: Service, owner: Owner, quota: Allowed) -> dict[str, Any]:
     """Run a campaign that has ended again: what is missing, what failed, and what was decided."""
     service.jobs.campaign(campaign_id, owner=owner)
-    return _view(service, service.jobs.retry(campaign_id, owner=owner))
+    return _view(service, service.jobs.retry(campaign_id, owner=owner, quota=quota))
 
 
 @router.post("/{campaign_id}/stop", status_code=202)

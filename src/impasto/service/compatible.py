@@ -19,7 +19,8 @@ from starlette.datastructures import FormData, UploadFile
 
 from impasto.errors import first_problem
 from impasto.jobs.job import Job, JobRequest
-from impasto.service.context import Context, Owner, Service
+from impasto.service.context import Allowed, Context, Owner, Service
+from impasto.service.documents import errors
 from impasto.service.native import keep_upload
 from impasto.service.problems import Problem
 from impasto.settings import ENGINES, QUALITIES, choose_engine
@@ -63,26 +64,78 @@ class _Fields(BaseModel):
     partial_images: int = Field(0, ge=0, le=3)
 
 
-@router.get("/models")
+_MODEL: Final = {"id": "impasto", "object": "model", "created": 0, "owned_by": "impasto"}
+
+
+def _said(description: str, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """An answer as OpenAI's own document has it."""
+    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    return {200: {"description": description, "content": content}}
+
+
+@router.get(
+    "/models",
+    responses={**_said("Models.", {"object": "list", "data": [_MODEL]}), **errors(compatible=True)},
+)
 def models(owner: Owner) -> dict[str, Any]:  # noqa: ARG001 — a key is needed all the same
     """impasto as models: one for each quality."""
     return {"object": "list", "data": [_model(name) for name in _MODELS]}
 
 
-@router.get("/models/{name}")
+@router.get("/models/{name}", responses={**_said("The model.", _MODEL), **errors(404, compatible=True)})
 def model(name: str, owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     """One of them."""
     return _model(_known_model(name))
 
 
-@router.post("/images/edits")
-async def edit(request: Request, service: Service, owner: Owner) -> Response:
+_EDIT: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "description": "Fields that are not named here are settings of the engine.",
+                    "properties": {
+                        "image": {
+                            "type": "array",
+                            "maxItems": _MOST_PICTURES,
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "the photo, then the styles; also as `image[]`",
+                        },
+                        "prompt": {"type": "string", "description": "`style:NAME` of the library, or nothing"},
+                        "model": {"enum": list(_MODELS), "default": "impasto"},
+                        "quality": {"enum": list(_QUALITY), "default": "auto"},
+                        "size": {"type": "string", "default": "auto", "description": "`auto` or `WIDTHxHEIGHT`"},
+                        "output_format": {"enum": ["png", "jpeg", "webp"], "default": "png"},
+                        "stream": {"type": "boolean", "default": False},
+                        "partial_images": {"type": "integer", "minimum": 0, "maximum": 3, "default": 0},
+                    },
+                },
+                "example": {"prompt": "style:mosaic", "model": "impasto-standard", "size": "1024x1024"},
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/images/edits",
+    responses={
+        **_said("The picture.", {"created": 1764504000, "data": [{"b64_json": "iVBORw0K…"}], "output_format": "png"}),
+        **errors(400, 404, 408, 409, 413, 415, 504, 507, compatible=True),
+    },
+    openapi_extra=_EDIT,
+)
+async def edit(request: Request, service: Service, owner: Owner, quota: Allowed) -> Response:
     """Put the styles of the other pictures, or of ``style:NAME`` in the prompt, onto the first picture."""
     async with request.form(max_files=_MOST_PICTURES + 1, max_fields=64, max_part_size=64 << 10) as form:
         fields = _fields(form)
         pictures = [part for name in ("image", "image[]") for part in form.getlist(name)]
         settings = _settings(form, fields)
         files = _files(pictures)
+        await run_sync(service.jobs.admit)  # before the pictures are looked at, which costs more than all else here
         kept = [(await keep_upload(file, service, owner))["id"] for file in files]
     styles = [*kept[1:], *_named_styles(fields.prompt)]
     if not kept or not styles:
@@ -92,7 +145,7 @@ async def edit(request: Request, service: Service, owner: Owner) -> Response:
     asked = JobRequest.of(
         content=kept[0], styles=tuple(styles), quality=quality, settings=settings, format=fields.output_format
     )
-    job = await run_sync(lambda: service.jobs.submit(asked, owner=owner))
+    job = await run_sync(lambda: service.jobs.submit(asked, owner=owner, quota=quota), limiter=service.writing)
     if fields.stream:
         stream = _events(service, job, fields, request)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import anyio
 from anyio.to_thread import run_sync
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
 from impasto.service.context import Context, Owner, Service
+from impasto.service.documents import errors
 from impasto.service.problems import Problem
 from impasto.service.views import job_view
 
@@ -23,7 +24,20 @@ _KEEP_ALIVE_S: Final = 15.0
 _AT_FIRST: Final = 50
 
 
-@router.get("/events", response_class=StreamingResponse)
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "A stream of events `job`, each with a job as its data.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'event: job\nid: 17\ndata: {"id": "0f9a…", "state": "running", …}\n\n',
+            }
+        },
+    }
+}
+
+
+@router.get("/events", response_class=StreamingResponse, responses={**_STREAM, **errors()})
 async def events(
     service: Service, owner: Owner, last_event_id: Annotated[str | None, Header(max_length=18)] = None
 ) -> StreamingResponse:
@@ -46,15 +60,16 @@ async def _stream(service: Context, owner: str, since: int | None) -> AsyncItera
             yield _event(job.changed, job_view(job, await run_sync(service.jobs.position, job)))
     yield ": here\n\n"  # headers and a first line at once, also where there is no job yet
     spoke = time.monotonic()
-    while not service.closing.is_set():
-        for job in await run_sync(partial(service.jobs.changed_since, since, owner=owner)):
-            since = job.changed
-            spoke = time.monotonic()
-            yield _event(job.changed, job_view(job, await run_sync(service.jobs.position, job)))
-        if time.monotonic() - spoke > _KEEP_ALIVE_S:
-            spoke = time.monotonic()
-            yield ": still here\n\n"
-        await anyio.sleep(service.config.poll_s)
+    with service.metrics.sse_clients.track_inprogress():
+        while not service.closing.is_set():
+            for job in await run_sync(partial(service.jobs.changed_since, since, owner=owner)):
+                since = job.changed
+                spoke = time.monotonic()
+                yield _event(job.changed, job_view(job, await run_sync(service.jobs.position, job)))
+            if time.monotonic() - spoke > _KEEP_ALIVE_S:
+                spoke = time.monotonic()
+                yield ": still here\n\n"
+            await anyio.sleep(service.config.poll_s)
 
 
 def _event(number: int, view: dict[str, object]) -> str:

@@ -1,35 +1,57 @@
 """Whether the service lives, whether it can work, and what it is."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
+import anyio
+from anyio.to_thread import run_sync
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from impasto.jobs.durable import CONTRACT
-from impasto.service.context import Service
+from impasto.service.context import Admin, Service
+from impasto.service.documents import Health, Ready, Version, answer
 
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/healthz")
-def health() -> dict[str, str]:
+#: A probe that is not answered soon is a failed one.
+_CHECK_S: Final = 2.0
+
+
+@router.get("/healthz", responses=answer(200, Health, "It lives."))
+async def health() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
-def ready(service: Service) -> JSONResponse:
-    """The database answers, the disk has room and a worker lives; otherwise 503 and what is missing."""
-    checks = {
-        "database": True,  # or the next line has answered with 503
-        "worker": service.jobs.workers() > 0,
-        "disk": service.jobs.store.free_mb() >= service.jobs.limits.free_disk_mb,
-    }
-    return JSONResponse({"ready": all(checks.values()), "checks": checks}, 200 if all(checks.values()) else 503)
+@router.get(
+    "/readyz", responses={**answer(200, Ready, "It is."), **answer(503, Ready, "It is not, and `checks` says why.")}
+)
+async def ready(service: Service) -> JSONResponse:
+    """Whether a job would be taken, and done.
+
+    Database and folder can be written to, disk and memory have room, and a worker lives; otherwise 503 and what is
+    missing.
+    """
+    checks = {"database": False, "store": False, "disk": False, "memory": False, "worker": False}
+    with anyio.move_on_after(_CHECK_S):  # a locked database lets everybody wait
+        checks |= await run_sync(service.jobs.check, abandon_on_cancel=True, limiter=service.probing)
+    warnings = []
+    if service.golden is not None and service.golden.state in ("failed", "broken"):
+        warnings.append("golden set: it does not come out the same, or could not be checked; see the log")
+    body = {"ready": all(checks.values()), "checks": checks, "warnings": warnings}
+    return JSONResponse(body, 200 if all(checks.values()) else 503)
 
 
-@router.get("/v1/version")
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(service: Service, _: Admin) -> Response:
+    """Figures for Prometheus."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v1/version", responses=answer(200, Version, "Versions."))
 def versions() -> dict[str, Any]:
     """What runs here."""
     try:

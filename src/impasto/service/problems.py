@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from impasto.errors import ImpastoError, InputError, OutputError
 from impasto.jobs.refusals import (
@@ -17,6 +18,7 @@ from impasto.jobs.refusals import (
     JobStateError,
     OverloadedError,
     RefusedAssetError,
+    RefusedUrlError,
     UnknownAssetError,
     UnknownJobError,
 )
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("impasto")
 
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 #: Routes whose clients know OpenAI's errors only.
 _COMPATIBLE: Final = ("/v1/images", "/v1/models", "/v1/content_provenance_checks")
 
+_URL_STATUS: Final = {"url_refused": 400, "too_large": 413, "url_timeout": 504}
 _ASSET_STATUS: Final = {"unsupported_image": 415, "image_too_large": 413, "corrupt_image": 422, "unsafe_image": 422}
 
 
@@ -52,13 +56,32 @@ class Problem(Exception):  # noqa: N818 — an answer, not a fault
         self.param, self.headers = param, headers or {}
 
 
+class BodyRefused(HTTPException):
+    """A body that is not read on: an HTTPException, as whoever parses a body lets no other through.
+
+    Args:
+        problem: what is answered.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status, problem.detail)
+        self.problem = problem
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Let every error of the app become an answer."""
 
     def respond(request: Request, error: Exception) -> Response:
-        return problem_response(request.url.path, problem_of(error))
+        request.app.state.context.metrics.count_error(error)
+        problem = problem_of(error)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route of that path, and there may be others.
+            asked = [(method, {**request.scope, "method": method}) for method in _METHODS]
+            allowed = (name for name, scope in asked if any(one.matches(scope)[0] == Match.FULL for one in app.routes))
+            problem.headers["Allow"] = ", ".join(allowed)
+        return problem_response(request.url.path, problem)
 
-    for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError, Exception):
+    for kind in (Problem, ImpastoError, RequestValidationError, HTTPException, SQLAlchemyError):  # others: see guard.py
         app.add_exception_handler(kind, respond)
 
 
@@ -87,11 +110,15 @@ def problem_of(error: Exception) -> Problem:
     """What an error is to a client."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, BodyRefused):
+        return error.problem
     if isinstance(error, OverloadedError):
         wait = {"Retry-After": str(error.retry_after_s), "retry-after-ms": str(error.retry_after_s * 1000)}
         return Problem(429, f"overloaded_{error.reason}", str(error), headers=wait)
     if isinstance(error, UnknownJobError | UnknownAssetError):
         return Problem(404, "not_found", str(error))
+    if isinstance(error, RefusedUrlError):
+        return Problem(_URL_STATUS[error.code], error.code, str(error), param="url")
     if isinstance(error, RefusedAssetError):
         return Problem(_ASSET_STATUS[error.code], error.code, str(error))
     if isinstance(error, JobStateError):

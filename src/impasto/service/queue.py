@@ -1,20 +1,21 @@
 """The verbs of the queue: pause and go on, put in another order, end all at once, star and delete."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.jobs.job import JOB, Job
-from impasto.service.context import Context, Owner, Service
+from impasto.service.context import Admin, Context, Owner, Service
+from impasto.service.documents import errors
 from impasto.service.problems import Problem
 from impasto.service.views import job_view, time_of
 
-router = APIRouter(prefix="/v1", tags=["queue"])
+router = APIRouter(prefix="/v1", tags=["queue"], responses=errors(400, 404, 408, 409, 413))
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Move(_Body):
@@ -36,20 +37,6 @@ class Change(_Body):
     starred: bool = Field(description="starred jobs are kept from clean-ups")
 
 
-def admin(service: Service, owner: Owner) -> str:
-    """Whose request it is, if it may change what is everybody's.
-
-    Raises:
-        Problem: others can reach the service, and no key may do so.
-    """
-    if service.config.needs_keys:
-        raise Problem(403, "forbidden", "the queue is everybody's: no key may pause it; do so where it runs")
-    return owner
-
-
-Admin = Annotated[str, Depends(admin)]
-
-
 @router.get("/queue")
 def get_queue(service: Service, owner: Owner) -> dict[str, Any]:
     """Whether jobs are begun, and how many there are."""
@@ -64,20 +51,20 @@ def get_queue(service: Service, owner: Owner) -> dict[str, Any]:
 
 
 @router.post("/queue/pause")
-def pause_queue(service: Service, owner: Admin) -> dict[str, Any]:
+def pause_queue(service: Service, owner: Owner, _: Admin) -> dict[str, Any]:
     """Begin no more jobs, also after a restart; those that run go on, and new ones are still taken."""
     service.jobs.pause_queue(paused=True)
     return get_queue(service, owner)
 
 
 @router.post("/queue/resume")
-def resume_queue(service: Service, owner: Admin) -> dict[str, Any]:
+def resume_queue(service: Service, owner: Owner, _: Admin) -> dict[str, Any]:
     """Begin jobs again."""
     service.jobs.pause_queue(paused=False)
     return get_queue(service, owner)
 
 
-@router.post("/jobs/cancel", status_code=202)
+@router.post("/queue/cancel", status_code=202)
 def cancel_all(service: Service, owner: Owner, asked: CancelAll | None = None) -> dict[str, Any]:
     """End your jobs and drop what they have: those that wait, or whichever ``states`` names."""
     found = service.jobs.cancel_all(owner=owner, states=(asked or CancelAll(states=["queued"])).states)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from impasto.errors import InputError
+from impasto.jobs.origin import end_tracing, start_tracing
 from impasto.service.app import create_app
+from impasto.service.connections import TimedConnection, allow_many_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +44,10 @@ def serve(
     Raises:
         InputError: the address cannot be listened on.
     """
-    app = create_app(jobs, config, agents)
+    start_tracing("api")
+    allow_many_files()
     listener = _listen(config)
+    app = create_app(jobs, config, agents)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{listener.getsockname()[1]}"
 
@@ -54,6 +60,8 @@ def serve(
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            # PyTorch comes with it and takes seconds: nobody's first page shall wait for it.
+            threading.Thread(target=import_module, args=("impasto.api",), daemon=True).start()
             on_start(address)
 
     server = Server(
@@ -62,6 +70,7 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            http=TimedConnection,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
             lifespan="on",
@@ -74,13 +83,17 @@ def serve(
     finally:
         if worker is not None:
             worker.end()
+        if app.state.context.golden is not None:
+            app.state.context.golden.end()
+        end_tracing()
 
 
 def _listen(config: ServiceConfig) -> socket.socket:
     """A socket at the address; port 0 lets the system choose."""
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        listener = socket.socket(family)
+        # Named as TCP, or asyncio leaves Nagle's algorithm on, and answers wait 40 ms for a client's acknowledgement.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.host.strip("[]"), config.port))
     except OSError as error:

@@ -64,6 +64,8 @@ def _standing(job: Job[Any], position: int | None) -> dict[str, Any]:
         "error": job.error,
         "ending": None if job.is_over else job.wanted,
         "starred": job.starred,
+        "quality": job.quality,
+        "variant": {name: (job.variant or {}).get(name) for name in ("impasto", "canary", "arm")},
         "chunks": job.chunks,
         "created_at": time_of(job.created_s),
         "started_at": time_of(job.started_s),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from impasto.errors import SettingsError
 from impasto.settings.base import PictureSettings, Settings
+from impasto.settings.diffusion import DiffusionSettings
 from impasto.settings.fast import FastSettings
 from impasto.settings.optimize import (
     CONTENT_LOSSES,
@@ -23,7 +24,11 @@ from impasto.settings.train import AnyStyleTraining, OneStyleTraining, TrainSett
 from impasto.settings.video import VideoSettings
 
 #: The settings of each of impasto's own engines.
-ENGINES: Final[dict[str, type[PictureSettings]]] = {"fast": FastSettings, "optimize": OptimizeSettings}
+ENGINES: Final[dict[str, type[PictureSettings]]] = {
+    "diffusion": DiffusionSettings,
+    "fast": FastSettings,
+    "optimize": OptimizeSettings,
+}
 
 #: What each quality is: an engine and its settings; whatever is set beside it wins. How they were chosen is in
 #: ``docs/engines/fast.md``.
@@ -63,6 +68,7 @@ __all__ = [
     "STARTS",
     "STYLE_LOSSES",
     "AnyStyleTraining",
+    "DiffusionSettings",
     "FastSettings",
     "OneStyleTraining",
     "OptimizeSettings",

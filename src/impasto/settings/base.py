@@ -45,6 +45,9 @@ class Settings(BaseModel):
 class PictureSettings(Settings):
     """What every engine that paints a picture takes."""
 
+    #: Longer side of the picture that a run with ``init=fast`` starts from, where no ``image_size`` is given.
+    default_px: ClassVar[int]
+
     strength: float = Field(
         1.0, ge=0, le=1, description="how far from the photo (0: the photo itself) to the full style (1)"
     )

@@ -100,6 +100,7 @@ class OptimizeSettings(PictureSettings):
     """Settings of the engine ``optimize`` (Gatys et al.); immutable, complete, checked on creation."""
 
     owner: ClassVar[str] = "engine optimize"
+    default_px: ClassVar[int] = DEFAULT_PX
 
     preset: Preset | None = Field(
         None, description="a look: sets what is not set beside it; balanced is what the defaults are"

@@ -15,9 +15,12 @@ from impasto.styles.library import (
     house_styles,
     import_style,
     library_folder,
+    list_styles,
     new_folder,
     reference_folders,
     remove_style,
+    style_pictures,
+    style_showing,
 )
 from impasto.styles.pack import Channel, Pack, make_pack, read_pack
 
@@ -36,6 +39,7 @@ __all__ = [
     "import_style",
     "is_style",
     "library_folder",
+    "list_styles",
     "make_look",
     "make_pack",
     "new_folder",
@@ -43,6 +47,8 @@ __all__ = [
     "read_style",
     "reference_folders",
     "remove_style",
+    "style_pictures",
+    "style_showing",
     "unpack_archive",
     "write_archive",
     "write_style",

@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from impasto.errors import InputError, OutputError
-from impasto.images import EXTENSIONS
 from impasto.styles.folder import REFERENCES, read_style, style_files
 from impasto.whole import replacing
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from impasto.styles.folder import Style
 
 SUFFIX: Final = ".impasto"
-_KINDS: Final = frozenset({".json", ".md", ".safetensors", *EXTENSIONS})
+_KINDS: Final = frozenset({".json", ".md", ".safetensors"})  # and pictures
 _MOST_ENTRIES: Final = 1000
 _MOST_BYTES: Final = 2**30
 _BLOCK: Final = 2**20
@@ -98,6 +97,8 @@ def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
     Raises:
         InputError: names the entry.
     """
+    from impasto.images import EXTENSIONS  # with PyTorch, which listing the library does without
+
     entries = archive.infolist()
     if len(entries) > _MOST_ENTRIES or sum(entry.file_size for entry in entries) > _MOST_BYTES:
         raise InputError(
@@ -113,7 +114,7 @@ def _refuse_strange(file: Path, archive: zipfile.ZipFile) -> None:
         link = stat.S_ISLNK(entry.external_attr >> 16)
         if not (plain and placed and name.isprintable()) or link or entry.is_dir():
             raise InputError(f"{str(file)!r} holds {name!r}, which is no file of a style; it was not unpacked")
-        if PurePosixPath(name).suffix.lower() not in _KINDS:
+        if PurePosixPath(name).suffix.lower() not in _KINDS | EXTENSIONS:
             raise InputError(
                 f"{str(file)!r} holds {name!r}; a style has pictures, JSON, Markdown and safetensors only; "
                 "it was not unpacked"

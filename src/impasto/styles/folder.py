@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import InputError, OutputError, SettingsError
-from impasto.images import EXTENSIONS, encode, fit_size, hex_palette, read, resize
 from impasto.settings import ENGINES
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = "style.json"
 REFERENCES: Final = "references"
-_THUMBNAIL: Final = "thumbnail.webp"
+THUMBNAIL: Final = "thumbnail.webp"
 _CARD: Final = "MODEL_CARD.md"
 _THUMBNAIL_PX: Final = 256
 _LARGEST_JSON: Final = 2**20
@@ -62,7 +61,21 @@ def _known(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 #: Settings that a style must not bring along: files and devices of the machine it is used on, and the output's kind.
 _OF_A_MACHINE: Final = frozenset(
-    {"bit_depth", "device", "dtype", "init", "memory", "model", "runtime", "tile_size", "time_budget", "vgg_weights"}
+    {
+        "accept_license",
+        "bit_depth",
+        "control_model",
+        "device",
+        "dtype",
+        "init",
+        "ip_adapter",
+        "memory",
+        "model",
+        "runtime",
+        "tile_size",
+        "time_budget",
+        "vgg_weights",
+    }
 )
 
 
@@ -175,7 +188,7 @@ def style_files(folder: Path) -> list[Path]:
         InputError: as :func:`read_style`.
     """
     style = read_style(folder)
-    told = [path for path in (folder / _FILE, folder / _THUMBNAIL, folder / _CARD) if path.is_file()]
+    told = [path for path in (folder / _FILE, folder / THUMBNAIL, folder / _CARD) if path.is_file()]
     return [*told, *style.references, *(each.path for each in style.trained.values())]
 
 
@@ -201,6 +214,8 @@ def write_style(
         OutputError: it cannot be written there, or something that is no style lies there; that is untouched.
         UnreadableImageError: a reference is no picture.
     """
+    from impasto.images import encode, fit_size, hex_palette, read, resize  # with PyTorch, which reading does without
+
     refuse_other(folder)
     if look is None:
         look = read_style(folder).look if is_style(folder) else Look()
@@ -223,7 +238,7 @@ def write_style(
             (temporary / REFERENCES / file).write_bytes(data)
         for file, data in trained.values():
             (temporary / file).write_bytes(data)
-        (temporary / _THUMBNAIL).write_bytes(thumbnail)
+        (temporary / THUMBNAIL).write_bytes(thumbnail)
         if card is not None:
             (temporary / _CARD).write_bytes(card)
         (temporary / _FILE).write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -292,6 +307,8 @@ def _discard(folder: Path) -> None:
 
 def _bare(path: Path) -> str:
     """A reference's name without the number that an earlier copy of it got, as every system and archive takes it."""
+    from impasto.images import EXTENSIONS
+
     # A picture is known by its content; the extension is for people, and for what an archive may hold.
     stem, suffix = (path.stem, path.suffix) if path.suffix.lower() in EXTENSIONS else (path.name, ".png")
     plain = "".join(char if char.isprintable() and char not in '\\:*?"<>|' else "_" for char in stem)

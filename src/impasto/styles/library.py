@@ -6,6 +6,8 @@ called as its folder is, whatever its file says.
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import shutil
@@ -19,10 +21,10 @@ import platformdirs
 
 from impasto.errors import InputError, OutputError
 from impasto.hashes import file_sha256
-from impasto.images import hex_palette, read
 from impasto.styles.archive import is_archive, unpack_archive, write_archive
 from impasto.styles.folder import (
     REFERENCES,
+    THUMBNAIL,
     Look,
     Style,
     is_style,
@@ -35,6 +37,8 @@ from impasto.styles.folder import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+logger = logging.getLogger("impasto")
 
 #: Names a folder of styles in place of the user's own.
 VARIABLE: Final = "IMPASTO_STYLES"
@@ -109,6 +113,41 @@ def named_style(name: str) -> Style | None:
     return _house_style(name) if name in house_styles() else None
 
 
+def list_styles() -> list[Style]:
+    """The styles of the library: the user's own, then those that come with impasto.
+
+    One that was changed is left out, with a warning.
+    """
+    styles = []
+    for name in dict.fromkeys((*added_styles(), *house_styles())):
+        try:
+            styles.append(named_style(name))
+        except InputError as error:
+            logger.warning("left out %s: %s", name, error)
+    return [style for style in styles if style is not None]
+
+
+def style_pictures() -> dict[str, Path]:
+    """A picture that shows each style of the library, by name, in the order of a list; nothing is checked or read."""
+    shown = {}
+    for name in added_styles():
+        folder = library_folder() / name
+        places = (folder / THUMBNAIL, *sorted((folder / REFERENCES).glob("*")))
+        if found := [path for path in places if path.is_file() and not path.is_symlink()]:
+            shown[name] = found[0]
+    return shown | {name: _house() / f"{name}.jpg" for name in house_styles() if name not in shown}
+
+
+def style_showing(sha256: str) -> str | None:
+    """The library's style that has a picture of that hash among its references: what a recipe names."""
+    places = {name: (library_folder() / name / REFERENCES).glob("*") for name in added_styles()}
+    house = {name: iter([_house() / f"{name}.jpg"]) for name in house_styles()}
+    for name, pictures in {**house, **places}.items():
+        if any(path.is_file() and file_sha256(path) == sha256 for path in pictures):
+            return name
+    return None
+
+
 def lies(path: Path) -> bool:
     """Whether there is something at a path; not where it cannot be, as with a name that is too long."""
     try:
@@ -136,6 +175,8 @@ def add_style(name: str, references: Sequence[Path], look: Look | None = None, *
     target = new_folder(name, replace=replace)
     if not references:
         raise InputError("no picture was given; give at least one that shows the style")
+    from impasto.images import read  # with PyTorch, which listing does without
+
     for path in references:
         read(path)
     before = _before(target)
@@ -287,11 +328,11 @@ def _unpacked(archive: Path) -> Style:
 
 @lru_cache(maxsize=16)
 def _house_style(name: str) -> Style:
-    picture = _house() / f"{name}.jpg"
+    palettes = json.loads((_house() / "palettes.json").read_text(encoding="utf-8"))
     return Style(
         name=name,
-        references=(picture,),
-        palette=hex_palette(read(picture).pixels[None], 6),
+        references=(_house() / f"{name}.jpg",),
+        palette=palettes[name],
         look=Look(licence=_HOUSE_LICENCE),
     )
 

@@ -55,7 +55,7 @@ RESERVED: Final = frozenset(
 _OWN_FOLDERS: Final = frozenset({"inputs", "masks", "pictures", "rejected"})
 _FOLDER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _-]{0,62}[A-Za-z0-9_-])?")
 #: Settings that may be paths of files.
-PATHS: Final = ("init", "model", "vgg_weights")
+PATHS: Final = ("init", "model", "vgg_weights", "ip_adapter", "control_model")
 #: Formats of 8 bits a channel.
 _SHALLOW: Final = ("jpg", "webp", "avif")
 
@@ -229,7 +229,7 @@ def read_pack(path: Path) -> Pack:
     mask = pack.protect.mask
     placed = None if mask is None else str(path.parent / mask)
     settings = {
-        name: str(path.parent / value) if name in PATHS and (path.parent / str(value)).is_file() else value
+        name: str(path.parent / value) if name in PATHS and (path.parent / str(value)).exists() else value
         for name, value in pack.settings.items()
     }
     protect = pack.protect.model_copy(update={"mask": placed})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from PIL import Image
 
 from impasto.errors import InputError, MissingExtraError, UnreadableImageError
+from impasto.hashes import file_sha256
 from impasto.images import EXTENSIONS
 
 try:
@@ -263,7 +264,7 @@ def _container(path: Path) -> Footage:
             path=path,
             kind="container",
             name=path.name,
-            sha256=_hash([path]),
+            sha256=video_sha256(path),
             width=width,
             height=height,
             rate=rate,
@@ -314,7 +315,7 @@ def _animation(path: Path) -> Footage:
         path=path,
         kind="animation",
         name=path.name,
-        sha256=_hash([path]),
+        sha256=video_sha256(path),
         width=size[0],
         height=size[1],
         rate=Fraction(count * 1000, total).limit_denominator(1000),
@@ -345,7 +346,7 @@ def _pictures(folder: Path, rate: Fraction) -> Footage:
         path=folder,
         kind="pictures",
         name=folder.name,
-        sha256=_hash(files),
+        sha256=video_sha256(folder),
         width=size[0],
         height=size[1],
         rate=rate,
@@ -361,13 +362,15 @@ def _check_size(path: Path, width: int, height: int) -> None:
         raise InputError(f"{path.name} is {width}x{height} px, but at most {LARGEST_PX} px a side are read; reduce it")
 
 
-def _hash(files: list[Path]) -> str:
-    """SHA-256 of one file, or of several with their names."""
+def video_sha256(path: Path) -> str:
+    """SHA-256 of a video's bytes in hex; of a folder, of its pictures' names and bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
     whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-        if len(files) == 1:
-            return digest.hexdigest()
-        whole.update(f"{path.name} {digest.hexdigest()}\n".encode())
+    for picture in pictures_in(path):
+        whole.update(f"{picture.name} {file_sha256(picture)}\n".encode())
     return whole.hexdigest()

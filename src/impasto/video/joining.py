@@ -57,7 +57,7 @@ def join(
         footage: where sound and subtitles come from.
         encoding: of the segments.
         complete: whether sound goes on behind the last frame as in the source; else it ends with it.
-        recipe: kept in the file as its comment.
+        recipe: kept in the file, as its comment where it is a container.
 
     Returns:
         What could not be taken over as it was, in sentences.
@@ -70,7 +70,7 @@ def join(
         raise OutputError(f"cannot write {str(output)!r}: no frame is finished; start the run again")
     try:
         if lossless(encoding):
-            write_sequence(output, segments, encoding)
+            write_sequence(output, segments, encoding, recipe=recipe)
             silent = not (footage.audio or footage.subtitles)
             return [] if silent else [f"sound and subtitles of {footage.name} were left out: use .mp4 to keep them"]
         with replacing(output) as temporary, ExitStack() as stack:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from impasto.images import mask_of
+from impasto.recipe import Source
 from impasto.video.reading import FrameReader
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class StillMask:
 
     def __init__(self, picture: Picture, like: Picture) -> None:
         self._mask = mask_of(picture, like)
+        self.source = Source(name=picture.name, sha256=picture.sha256 or "", width=picture.width, height=picture.height)
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +59,7 @@ class MovingMask:
 
     def __init__(self, footage: Footage) -> None:
         self._footage = footage
+        self.source = Source(name=footage.name, sha256=footage.sha256, width=footage.width, height=footage.height)
 
     def __enter__(self) -> Self:
         self._reader = FrameReader(self._footage)

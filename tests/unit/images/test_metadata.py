@@ -9,7 +9,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from impasto.errors import OutputError, UnreadableImageError
-from impasto.images import Picture, encode, read, read_metadata, write
+from impasto.images import Picture, encode, read, read_metadata, read_source_type, write
 
 EXTENSIONS = (".png", ".jpg", ".webp", ".tif", ".avif")
 STRINGS = (
@@ -130,3 +130,33 @@ def test_read_metadata_of_a_bad_file_is_a_clear_error(tmp_path: Path) -> None:
     for name in ("text.png", "gone.png", ""):
         with pytest.raises(UnreadableImageError):
             read_metadata(tmp_path / name)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("bit_depth", [8, 16])
+def test_source_type_stands_beside_the_metadata_or_alone(
+    extension: str, bit_depth: int, picture: Picture, tmp_path: Path
+) -> None:
+    if bit_depth == 16 and extension not in (".png", ".tif"):
+        return
+    address = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+    for metadata in (None, '{"seed": "<3>"}'):
+        path = tmp_path / f"out{extension}"
+        write(picture, path, metadata=metadata, source_type=address, bit_depth=bit_depth)
+        assert (read_metadata(path), read_source_type(path)) == (metadata, address)
+    write(picture, path, metadata="{}", bit_depth=bit_depth)
+    assert read_source_type(path) is None
+
+
+def test_source_type_of_other_programs_is_read_and_a_dangerous_packet_is_none(picture: Picture, tmp_path: Path) -> None:
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" e:DigitalSourceType="urn:x"/>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+    path = tmp_path / "out.webp"
+    with Image.open(write(picture, tmp_path / "plain.png")) as image:
+        image.save(path, xmp=packet.encode())
+        assert read_source_type(path) == "urn:x"
+        image.save(path, xmp=f"<!DOCTYPE x [<!ENTITY a 'b'>]>{packet}".encode())
+    assert read_source_type(path) is None

@@ -163,12 +163,12 @@ def test_reasons_name_no_folder_of_the_server(tmp_path: Path) -> None:
 def test_keys_open_until_they_are_revoked(file_jobs) -> None:
     engine = file_jobs.engine
     key = keys.add_key(engine, OWNER)
-    assert keys.owner_of(engine, key) == OWNER
+    assert keys.find_key(engine, key).owner == OWNER
     name = key.split("_")[1]
     for wrong in ("", "impasto_", key + "x", key[:-1], f"impasto_{'0' * 16}_{key[-43:]}", key.replace(key[-3:], "abc")):
-        assert keys.owner_of(engine, wrong) is None
+        assert keys.find_key(engine, wrong) is None
     keys.revoke_key(engine, name)
-    assert keys.owner_of(engine, key) is None
+    assert keys.find_key(engine, key) is None
     with pytest.raises(InputError):
         keys.revoke_key(engine, name)
     for wrong in ("", "a b", "../x", "x" * 65):

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from impasto.engines.optimize.initial import cover, noise, recolor
+from impasto.engines.optimize.initial import noise, recolor
 from impasto.engines.parts import Part, Source
+from impasto.images import cover
 from impasto.losses import moments
 
 

@@ -11,6 +11,7 @@ import pytest
 from impasto.api.styles import list_styles
 from impasto.api.training import style_to_train
 from impasto.errors import InputError, OutputError
+from impasto.images import hex_palette, read
 from impasto.styles import (
     Look,
     add_style,
@@ -67,8 +68,10 @@ def test_house_styles_are_found_by_name_and_free_to_use() -> None:
     for name in HOUSE:
         style = get_style(name)
         assert (style.name, len(style.references), style.look.licence) == (name, 1, "CC0-1.0")
-        assert style.palette
+        assert len(style.palette) == 6
         assert style.references[0].is_file()
+    pictured = get_style("flow_strokes")  # what is kept of each is what its picture gives
+    assert list(pictured.palette) == list(hex_palette(read(pictured.references[0]).pixels[None], 6))
 
 
 def test_library_lies_where_the_variable_says(

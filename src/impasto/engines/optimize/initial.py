@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.engines.parts import Part, colors_of
-from impasto.images import ColorStatistics, match_linear, resize
+from impasto.images import ColorStatistics, match_linear
 
 
 def recolor(content: Tensor, parts: Sequence[Part], strength: float) -> Tensor:
@@ -34,11 +34,3 @@ def noise(height: int, width: int, seed: int) -> Tensor:
     """Grey noise around ½, ``(1, 3, h, w)``, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return (0.5 + 0.1 * torch.randn(1, 3, height, width, generator=generator, dtype=torch.float32)).clamp(0, 1)
-
-
-def cover(pixels: Tensor, height: int, width: int) -> Tensor:
-    """``pixels`` resampled and cropped around the middle so that they fill ``height`` × ``width`` undistorted."""
-    factor = max(height / pixels.shape[-2], width / pixels.shape[-1])
-    tall, wide = max(height, round(pixels.shape[-2] * factor)), max(width, round(pixels.shape[-1] * factor))
-    top, left = (tall - height) // 2, (wide - width) // 2
-    return resize(pixels, tall, wide)[..., top : top + height, left : left + width]

@@ -11,7 +11,7 @@ from impasto.engines.base import RunPlan, Stylization, TracePoint
 from impasto.engines.checkpoint import Checkpoint, Workdir
 from impasto.engines.coloring import Coloring
 from impasto.engines.frames import Held
-from impasto.engines.optimize.initial import cover, noise, recolor
+from impasto.engines.optimize.initial import noise, recolor
 from impasto.engines.optimize.objective import Objective
 from impasto.engines.optimize.plan import (
     STRIPS_WORK,
@@ -25,7 +25,7 @@ from impasto.engines.optimize.plan import (
 )
 from impasto.engines.optimize.solvers import BoxAdam, BoxLBFGS, Evaluate, Solver
 from impasto.engines.parts import Part, turn
-from impasto.images import Picture, fill_transparent, resize
+from impasto.images import Picture, cover, fill_transparent, resize
 from impasto.losses import temporal_loss
 from impasto.progress import CancelToken, OnProgress, Progress
 from impasto.recipe import Recipe, Scale, condense

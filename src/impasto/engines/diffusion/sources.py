@@ -1,0 +1,206 @@
+"""Which files paint a picture: a model of the registry, or a user's folder with what lies beside it, all checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
+
+from impasto.engines.diffusion.digests import check
+from impasto.engines.diffusion.preflight import (
+    AdapterFacts,
+    adapter_facts,
+    check_adapter,
+    check_base,
+    check_control,
+    check_network,
+    refuse_pickle,
+)
+from impasto.engines.diffusion.registry import MODELS, PARTS, Control, find, locate
+from impasto.errors import SettingsError, WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from impasto.engines.diffusion.registry import Family, Located, Model, Part
+    from impasto.settings import DiffusionSettings
+
+#: Inside a user's folder: the adapter with its encoder, and ControlNets by what they are shown.
+ADAPTER_FOLDER: Final = "ip_adapter"
+_CONTROL_FOLDER: Final = "controlnet_{kind}"
+_PREVIEW_FOLDER: Final = "taesd"
+#: What of a folder of unknown origin is taken from the model of its family.
+_LIKE: Final[dict[Family, str]] = {"sdxl": "sdxl", "sd15": "sd15-lcm"}
+
+
+#: Folders of a base that decide what it paints.
+_NESTED: Final = frozenset({"scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae"})
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files that paint together."""
+
+    name: str
+    """The model's, or its folder's."""
+    family: Family
+    base: Path
+    adapter: AdapterFacts
+    encoder: Path
+    control: Path | None
+    control_kind: Control | None
+    preview: Path | None
+    lora: Path | None
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    licences: tuple[str, ...]
+    """Of the registry's parts; what a user's own folder may be used for only the user knows."""
+
+    def files(self) -> Iterator[Path]:
+        """Everything that decides the picture."""
+        folders = [self.base, *(path for path in sorted(self.base.iterdir()) if path.name in _NESTED), self.encoder]
+        for folder in folders if self.control is None else [*folders, self.control]:
+            for kind in ("*.safetensors", "*.json", "*.txt"):
+                yield from sorted(folder.glob(kind))
+        yield self.adapter.path
+        if self.lora is not None:
+            yield self.lora
+
+
+def gather(settings: DiffusionSettings) -> Sources:
+    """Find and check all files that the settings ask for.
+
+    Raises:
+        WeightsError: something is missing, damaged, a pickle, or does not belong together.
+        SettingsError: an unknown model, a control that the model has none for, or a licence that was not accepted.
+    """
+    named = settings.model or "sdxl"
+    model = MODELS.get(named)
+    if model is None and not Path(named).exists() and len(Path(named).parts) == 1:
+        raise SettingsError(
+            f"no model named {named!r}; there are {', '.join(MODELS)}, or give the path of a folder in the layout of "
+            "diffusers"
+        )
+    return _of_registry(model, settings) if model is not None else _of_folder(Path(named), settings)
+
+
+def _of_registry(model: Model, settings: DiffusionSettings) -> Sources:
+    for part in (PARTS[model.base], *((PARTS[model.lora],) if model.lora else ())):
+        if not part.commercial and not settings.accept_license:
+            raise SettingsError(
+                f"model {model.id} is under {part.licence}, which forbids commercial use; give accept_license to use "
+                "it for other ends, or take another model"
+            )
+    base, used = _located(model.base), [PARTS[model.base]]
+    if check_base(base.folder) != model.family:
+        raise WeightsError(f"{base.folder} is not a model of {model.family}; download it again")
+    facts, encoder = _adapter(model, settings, base.folder, used)
+    kind = _kind(settings, next(iter(model.controls)))
+    control = _control(model, kind, settings, base.folder, used)
+    lora = None if model.lora is None else _only_file(_located(model.lora).files.values())
+    if model.lora is not None:
+        used.append(PARTS[model.lora])
+    preview = find(PARTS[model.preview])
+    small = None if preview is None else preview.folder
+    return Sources(
+        model.id, model.family, base.folder, facts, encoder, control, kind, small, lora,
+        model.scheduler, model.steps, model.guidance_scale, _licences(used),
+    )  # fmt: skip
+
+
+def _of_folder(folder: Path, settings: DiffusionSettings) -> Sources:
+    family = check_base(folder)
+    like = MODELS[_LIKE[family]]
+    used: list[Part] = []
+    inside = sorted((folder / ADAPTER_FOLDER).glob("*.safetensors"))
+    if inside and settings.ip_adapter is None:
+        settings = settings.model_copy(update={"ip_adapter": str(_named_like(inside, settings.adapter))})
+    facts, encoder = _adapter(like, settings, folder, used)
+    own = [kind for kind in get_args(Control) if (folder / _CONTROL_FOLDER.format(kind=kind)).is_dir()]
+    kind = _kind(settings, own[0] if own else None)
+    if settings.control_model is None and kind in own:
+        settings = settings.model_copy(update={"control_model": str(folder / _CONTROL_FOLDER.format(kind=kind))})
+    control = _control(like, kind, settings, folder, used)
+    preview = folder / _PREVIEW_FOLDER
+    return Sources(
+        folder.resolve().name, family, folder, facts, encoder, control, kind, preview if preview.is_dir() else None,
+        None, "own", 30, 5.0, _licences(used),
+    )  # fmt: skip
+
+
+def _adapter(model: Model, settings: DiffusionSettings, base: Path, used: list[Part]) -> tuple[AdapterFacts, Path]:
+    """The adapter's facts and its encoder's folder, which belong together and to the base."""
+    if settings.ip_adapter is not None:
+        path = Path(settings.ip_adapter)
+        refuse_pickle(path)
+        beside = path.parent / "image_encoder"
+        encoder = beside if beside.is_dir() else _located(model.encoder).folder
+        if encoder != beside:
+            used.append(PARTS[model.encoder])
+    else:
+        path = _only_file(_located(model.adapters[settings.adapter]).files.values())
+        encoder = _located(model.encoder).folder
+        used += [PARTS[model.adapters[settings.adapter]], PARTS[model.encoder]]
+    facts = adapter_facts(path)
+    check_network(encoder, name="the image encoder")
+    check_adapter(facts, base, encoder)
+    return facts, encoder
+
+
+def _kind(settings: DiffusionSettings, own: Control | None) -> Control | None:
+    """What a ControlNet is shown, if there is one."""
+    if settings.control == "none" or (settings.control == "auto" and settings.preserve == "free"):
+        return None
+    if settings.control != "auto":
+        return settings.control
+    if settings.control_model is not None and own is None:
+        raise SettingsError("control_model is given; say what it was trained on by control=tile, canny or lineart")
+    return own
+
+
+def _control(
+    model: Model, kind: Control | None, settings: DiffusionSettings, base: Path, used: list[Part]
+) -> Path | None:
+    if kind is None:
+        if settings.control_model is not None:
+            raise SettingsError("control_model is given but no ControlNet is used; leave it out, or change control")
+        return None
+    if settings.control_model is not None:
+        folder = Path(settings.control_model)
+    elif kind in model.controls:
+        folder = _located(model.controls[kind]).folder
+        used.append(PARTS[model.controls[kind]])
+    else:
+        raise SettingsError(
+            f"there is no ControlNet for {kind} with {model.id}, which has {', '.join(model.controls)}; give its "
+            "folder by control_model"
+        )
+    check_control(folder, base)
+    return folder
+
+
+def _located(part: str) -> Located:
+    """A part of the registry, whole and unchanged."""
+    located = locate(PARTS[part])
+    check(located)
+    return located
+
+
+def _only_file(paths: Iterable[Path]) -> Path:
+    (path,) = paths
+    return path
+
+
+def _named_like(paths: list[Path], adapter: str) -> Path:
+    """Of several adapters the base one or the Plus one, by their names."""
+    fitting = [path for path in paths if ("plus" in path.name) == (adapter == "plus")]
+    if len(fitting) != 1:
+        raise WeightsError(
+            f"{paths[0].parent} holds {len(fitting)} adapters of kind {adapter}; name the file by ip_adapter=PATH"
+        )
+    return fitting[0]
+
+
+def _licences(parts: list[Part]) -> tuple[str, ...]:
+    return tuple(f"{part.id}: {part.licence}" for part in parts)
