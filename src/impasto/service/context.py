@@ -62,7 +62,7 @@ class Context:
     """URLs that are fetched at once, each into memory."""
     probing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
     """Threads that look whether the service is ready."""
-    writing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(8))
+    writing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(32))
     """Threads that may wait for the database to be written to, so that the others stay free."""
 
     async def until(self, job: Job, seconds: float, *, gone: Callable[[], Awaitable[bool]] | None = None) -> Job:
