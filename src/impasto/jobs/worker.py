@@ -200,7 +200,7 @@ class Worker:
             # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
             # before was something else.
             one_step = job.attempts > 0
-            checks: dict[str, Any] = {"signer": self._signer, "safety": self._safety} if job.kind == "picture" else {}
+            checks: dict[str, Any] = {"signer": self._signer, "safety": self._safety}
             with watched(patience_s(job.request.image_size)) as alive:
                 chunk = what(job, self._jobs.store, report, self._leaving.is_set, alive, one_step=one_step, **checks)
                 facts = chunk.run()

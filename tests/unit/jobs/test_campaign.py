@@ -14,6 +14,9 @@ from tests.unit.jobs.conftest import OWNER, picture
 from impasto.errors import SettingsError
 from impasto.jobs.campaign import CampaignRequest
 from impasto.jobs.campaign_chunks import CampaignChunk
+from impasto.provenance.identity import make_identity
+from impasto.provenance.signers import load_signer
+from impasto.provenance.verification import verify
 
 __all__ = ["database", "postgres"]
 
@@ -114,3 +117,26 @@ def test_levels_are_measured_once_however_often_the_chunk_ends(file_jobs, photog
     assert target in [round(row["values"]["style_gain"], 4) for row in measured]
     assert said[-1]["done"] == 1
     assert said[-1]["fraction"] == round(1 / 6, 4)
+
+
+def test_rows_are_signed_and_those_that_a_safety_check_refuses_fail(file_jobs, content, style, tmp_path) -> None:
+    photo = file_jobs.store.keep(picture(content, (64, 48)), owner=OWNER)
+    painting = file_jobs.store.keep(picture(style, (72, 56)), owner=OWNER)
+    pack = f'styles = ["{painting}"]\n[settings]\nimage_size = 64'
+    job = file_jobs.submit_campaign(CampaignRequest(pack=pack, inputs=(photo,)), owner=OWNER)
+    make_identity(tmp_path / "papers", name="A studio")
+    checks = {"signer": load_signer(f"local:{tmp_path / 'papers'}"), "safety": "opennsfw:1e-12"}
+    place = file_jobs.store.job(job.id).campaign
+
+    def run(**checks: object) -> dict:
+        CampaignChunk(job, file_jobs.store, lambda _: None, lambda: False, lambda: None, **checks).run()
+        return json.loads((place / "campaign.jsonl").read_text().splitlines()[-1])
+
+    refused = run(safety=checks["safety"])
+    assert refused["status"] == "failed"
+    assert "the painted picture is refused: the safety check takes it for" in refused["reason"]
+    assert not list((place / "pictures").glob("*.png"))
+    (file_jobs.store.job(job.id).path / "failed.jsonl").unlink()  # as the next run does
+    done = run(signer=checks["signer"])
+    assert done["status"] == "done"
+    assert verify(place / done["outputs"][0]).signer == "A studio"
