@@ -6,6 +6,7 @@ Jobs that have not ended and starred ones are never taken. Everything that is re
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ def clean_up(
     """
     before_s = time.time() - older_than_s
     with alone(jobs.store.home):
+        if not dry_run:
+            shutil.rmtree(jobs.store.small, ignore_errors=True)  # pages make what they show again
         gone, size = _remove_jobs(jobs, before_s, states, dry_run=dry_run, by=by)
         uploads, uploads_size = _remove_uploads(
             jobs, min(before_s, time.time() - _GRACE_S), set(gone), dry_run=dry_run, by=by

@@ -6,6 +6,7 @@ jobs/<id>/preview.jpg, result.png, result.json
 small/               small pictures of uploads and styles for pages, made again when they are missing
 jobs/<id>/campaign/  what `impasto batch` writes; the pictures that it is made of lie beside it
 registry.sqlite      what was signed here
+small/               pictures as pages show them, which may be removed at any time
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.registry = home / "registry.sqlite"  # what was signed here
+        self.small = home / "small"  # pictures as pages show them; made again whenever they are missing
         try:
             for place in (home / "assets", home / "jobs"):
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)

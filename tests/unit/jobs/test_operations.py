@@ -206,12 +206,15 @@ def test_clean_up_takes_what_is_old_and_nothing_that_is_needed(jobs: DurableJobs
     jobs.star(starred.id, owner="anna", starred=True)
     age(jobs, old, starred, shared)
     jobs.store.keep(b"sent again", owner="anna")
+    jobs.store.small.mkdir()
+    (jobs.store.small / "shown.webp").write_bytes(b"small")
     for dry_run in (True, False):
         removed = clean_up(jobs, older_than_s=30 * DAY_S, dry_run=dry_run)
         assert set(removed.jobs) == {old.id, shared.id}
         assert removed.uploads == (old.request.content,)
         assert removed.bytes > 6
         assert jobs.store.job(old.id).path.exists() is dry_run
+        assert jobs.store.small.exists() is dry_run
     assert {job.id for job in jobs.jobs(owner="anna")} == {starred.id, fresh.id, waiting.id}
     for job in (starred, fresh, waiting):
         assert jobs.store.asset(job.request.content, owner="anna").exists()

@@ -86,7 +86,7 @@ def _done(service: Context, job_id: str, owner: str) -> Job:
 def _small(service: Context, file: Path, px: int, cache: Path | None = None) -> Response:
     if px not in _SIZES:
         raise Problem(422, "invalid", f"px may be {', '.join(map(str, _SIZES))}", param="px")
-    made = small_picture(file, cache or service.jobs.store.home / "small", px)
+    made = small_picture(file, cache or service.jobs.store.small, px)
     # What an address shows changes never (uploads, results) or seldom (styles).
     headers = {"Cache-Control": "private, max-age=3600"}
     return FileResponse(made, media_type="image/webp", headers=headers)
