@@ -12,7 +12,6 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-import psutil
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
@@ -214,17 +213,7 @@ class DurableJobs:
     def move(self, job_id: str, *, owner: str, to: str) -> Job[Any]:
         """See :meth:`JobEngine.move`."""
         with self._writing() as connection:
-            table.next_number(connection, "changed")  # from here on, nobody else changes the line
-            line = order.line(connection, owner)
-            ids = [name for name, _ in line]
-            for name in (job_id,) if to in ("front", "back") else (job_id, to):
-                if name not in ids:
-                    job = table.read(connection, name, owner)
-                    raise JobStateError(f"only jobs that wait can be moved, and {name} is {job.state}")
-            if to != job_id:
-                ids.remove(job_id)
-                ids.insert(0 if to == "front" else len(ids) if to == "back" else ids.index(to), job_id)
-            order.arrange(connection, line, ids)
+            order.move(connection, owner, job_id, to)
             return table.read(connection, job_id)
 
     def star(self, job_id: str, *, owner: str, starred: bool) -> Job[Any]:
@@ -348,27 +337,6 @@ class DurableJobs:
     def waiting(self) -> int:
         """Jobs in the queue, of all owners."""
         return self._read(order.waiting)
-
-    def check(self) -> dict[str, bool]:
-        """What a job needs to be taken and done, and whether it is there.
-
-        The database is written to, as it can be read also where nothing can be kept.
-        """
-        checks = {
-            "database": False,
-            "store": self.store.can_keep(),
-            "disk": self.store.free_mb() >= self.limits.free_disk_mb,
-            "memory": psutil.virtual_memory().available >> 20 >= self.limits.free_memory_mb,
-            "worker": False,
-        }
-        try:
-            with self.engine.begin() as connection:
-                table.touch(connection)
-            checks["database"] = True
-            checks["worker"] = self.workers() > 0
-        except sa.exc.SQLAlchemyError as error:
-            logger.warning("the database cannot be written to: %s", error.__class__.__name__)
-        return checks
 
     def workers(self, silence_s: float = 15.0) -> int:
         """Workers that were heard of lately."""

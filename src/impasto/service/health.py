@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from impasto.jobs.durable import CONTRACT
+from impasto.jobs.readiness import readiness
 from impasto.service.context import Admin, Service
 from impasto.service.documents import Health, Ready, Version, answer
 
@@ -37,7 +38,7 @@ async def ready(service: Service) -> JSONResponse:
     """
     checks = {"database": False, "store": False, "disk": False, "memory": False, "worker": False}
     with anyio.move_on_after(_CHECK_S):  # a locked database lets everybody wait
-        checks |= await run_sync(service.jobs.check, abandon_on_cancel=True, limiter=service.probing)
+        checks |= await run_sync(readiness, service.jobs, abandon_on_cancel=True, limiter=service.probing)
     warnings = []
     if service.golden is not None and service.golden.state in ("failed", "broken"):
         warnings.append("golden set: it does not come out the same, or could not be checked; see the log")
