@@ -32,7 +32,14 @@ if TYPE_CHECKING:
         remove_style,
     )
     from impasto.api.sweeps import sweep
-    from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
+    from impasto.api.training import (
+        export_lora,
+        style_to_train,
+        train_any_style,
+        train_dreambooth,
+        train_style,
+        trained_file,
+    )
     from impasto.api.training_on_ray import train_on_ray
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
     from impasto.engines.fast.onnx import export_onnx
@@ -55,6 +62,7 @@ __all__ = [
     "evaluate_set",
     "evaluate_video",
     "explain",
+    "export_lora",
     "export_onnx",
     "export_style",
     "get_style",
@@ -81,6 +89,7 @@ __all__ = [
     "stylize_video",
     "sweep",
     "train_any_style",
+    "train_dreambooth",
     "train_on_ray",
     "train_style",
     "trained_file",
@@ -117,7 +126,9 @@ _HOMES: Final = {
     "stylize_stream": "impasto.api.videos",
     "stylize_video": "impasto.api.videos",
     "sweep": "impasto.api.sweeps",
+    "export_lora": "impasto.api.training",
     "train_any_style": "impasto.api.training",
+    "train_dreambooth": "impasto.api.training",
     "train_on_ray": "impasto.api.training_on_ray",
     "train_style": "impasto.api.training",
     "trained_file": "impasto.api.training",

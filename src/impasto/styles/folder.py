@@ -70,6 +70,7 @@ _OF_A_MACHINE: Final = frozenset(
         "dtype",
         "init",
         "ip_adapter",
+        "lora",
         "memory",
         "model",
         "runtime",
