@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,7 +43,7 @@ def _empty_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Diffusion models at tiny size, in the place of the user's; the published files' digests are not theirs."""
     pytest.importorskip("diffusers")
-    from impasto.engines.diffusion import registry
+    from impasto.engines.diffusion import engine, registry
     from impasto.engines.diffusion.loading import require_diffusers
 
     require_diffusers()  # keeps the libraries quiet before they are imported
@@ -54,6 +55,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HF_HUB_OFFLINE", "1")
         for name in [*registry.PINS]:
             patch.delitem(registry.PINS, name)
+        # More than one set of networks: at this size they take no room, and loading them would take the tests' time.
+        patch.setattr(engine, "painter", lru_cache(maxsize=16)(engine.painter.__wrapped__))
         yield folder
 
 

@@ -5,7 +5,7 @@ Source: Canny, "A Computational Approach to Edge Detection", PAMI 1986.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,10 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from impasto.engines.diffusion.registry import Control
+
+
+#: Slopes below are rounding.
+_NO_SLOPE: Final = 1e-3
 
 
 def control_picture(content: Tensor, kind: Control) -> Tensor:
@@ -50,7 +54,7 @@ def _slopes(grey: Tensor) -> tuple[Tensor, Tensor]:
 def _soft(strength: Tensor) -> Tensor:
     """Slopes against those nearby, so that faint lines count beside hard ones."""
     nearby = F.avg_pool2d(F.pad(strength, (8, 8, 8, 8), mode="replicate"), 17, stride=1)
-    return (strength / (nearby * 2 + 0.05)).clamp(0, 1)
+    return ((strength - _NO_SLOPE) / (nearby * 2 + 0.05)).clamp(0, 1)
 
 
 def _thinned(strength: Tensor, across: Tensor, down: Tensor) -> Tensor:

@@ -241,9 +241,8 @@ class _Run:
     def _painter(self) -> Painter:
         sources = self._sources
         return painter(
-            sources.base, sources.family, sources.lora, None if sources.adapter is None else sources.adapter.path,
-            self.plan.adapters, self._precision.device, self._precision.dtype, self.plan.rung,
-            digest_of_all(sources.files(worn=False)),
+            sources.base, sources.family, sources.lora, sources.adapter, self.plan.adapters, self._precision.device,
+            self._precision.dtype, self.plan.rung, digest_of_all(sources.files(worn=False)),
         )  # fmt: skip
 
     def _request(self, loaded: Painter) -> Request:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -26,6 +26,7 @@ from impasto.engines.diffusion.loading import (
     merge_lora,
     require_diffusers,
 )
+from impasto.engines.diffusion.preflight import check_fit
 from impasto.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from impasto.engines.diffusion.cost import Rung
+    from impasto.engines.diffusion.preflight import AdapterFacts
     from impasto.engines.diffusion.registry import Family
 
     #: Called after each step with its number from 1, the latents, and what the picture is expected to become.
@@ -91,8 +93,8 @@ class Painter:
     """Networks in memory; see :func:`painter` for one that is kept."""
 
     def __init__(
-        self, base: Path, family: Family, lora: Path | None, adapter: Path | None, adapters: int, device: torch.device,
-        dtype: torch.dtype, rung: Rung,
+        self, base: Path, family: Family, lora: Path | None, adapter: AdapterFacts | None, adapters: int,
+        device: torch.device, dtype: torch.dtype, rung: Rung,
     ) -> None:  # fmt: skip
         self.lock = threading.Lock()
         self.device, self.dtype = device, dtype
@@ -105,15 +107,16 @@ class Painter:
             if lora is not None:
                 merge_lora(self._base, lora)
             if adapter is not None:
-                tensors = load_adapter(adapter)
+                check_fit(adapter, self._base.unet)
+                tensors = load_adapter(adapter.path)
                 self._base.load_ip_adapter(
                     [tensors] * adapters,
                     subfolder="",
-                    weight_name=[adapter.name] * adapters,
+                    weight_name=[adapter.path.name] * adapters,
                     image_encoder_folder=None,
                 )
             if rung == "fp8":  # after the adapter, which would turn it back
-                self._base.unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+                _keep_in_8_bits(self._base.unet, dtype)
             if rung == "whole":
                 self._base.to(device)
 
@@ -280,7 +283,7 @@ class Painter:
             with _leaving_no_trace():
                 net = load_control(folder, self.dtype)
                 if self._rung == "fp8":
-                    net.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=self.dtype)
+                    _keep_in_8_bits(net, self.dtype)
                 self._control = folder, net.to(self.device) if self._rung == "whole" else net
         return self._control[1]
 
@@ -313,7 +316,7 @@ class Painter:
 
 @lru_cache(maxsize=1)
 def painter(
-    base: Path, family: Family, lora: Path | None, adapter: Path | None, adapters: int, device: torch.device,
+    base: Path, family: Family, lora: Path | None, adapter: AdapterFacts | None, adapters: int, device: torch.device,
     dtype: torch.dtype, rung: Rung, version: str,  # noqa: ARG001 — other files under the same names are another model
 ) -> Painter:  # fmt: skip
     """The networks of a model, kept until another is asked for.
@@ -329,12 +332,23 @@ def _listen(scheduler: Any, expected: list[Tensor]) -> None:
     """Have a scheduler tell after each step what it expects the picture to become."""
     step = scheduler.step
 
+    @wraps(step)  # pipelines look at its parameters to decide whether it takes the generator
     def told(*args: Any, **named: Any) -> Any:
         result = step(*args, **named)
         expected[:] = [result[1] if isinstance(result, tuple) and len(result) > 1 else result[0]]
         return result
 
     scheduler.step = told
+
+
+def _keep_in_8_bits(net: Any, dtype: torch.dtype) -> None:
+    """Have a network's layers keep their weights in fp8 and compute in another format.
+
+    Not those that bring what they are given into their weights' own format, which fp8 would round to nothing.
+    """
+    net.enable_layerwise_casting(
+        storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype, skip_modules_pattern=("norm", "^encoder_hid_proj")
+    )
 
 
 def _in_range(decoded: Tensor) -> Tensor:

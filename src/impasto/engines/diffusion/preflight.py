@@ -7,7 +7,7 @@ product is said here, in words.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import SafetensorError, safe_open
@@ -48,7 +48,7 @@ class AdapterFacts:
     """Of what it reads from the encoder."""
     cross_width: int
     """Of the tokens that it hands to the UNet."""
-    rows: dict[int, int]
+    rows: dict[int, int] = field(hash=False)
     """For each attention processor that it serves, by index, the width of its queries."""
 
 
@@ -209,6 +209,25 @@ def check_adapter(facts: AdapterFacts, base: Path, encoder: Path) -> None:
             f"{facts.path.name} reads {facts.encoder_width} values of an image encoder, but {encoder} gives {given}: "
             "it is the encoder of another adapter (of h94's files, those with vit-h in their name and those for SD 1.5 "
             "take models/image_encoder, ip-adapter_sdxl takes sdxl_models/image_encoder)"
+        )
+
+
+def check_fit(facts: AdapterFacts, unet: Any) -> None:
+    """Check that an adapter has what every cross-attention of a loaded UNet needs.
+
+    Raises:
+        WeightsError: a tensor is missing, or has another size.
+    """
+    needed = {
+        index: int(unet.get_submodule(name.removesuffix(".processor")).to_k.weight.shape[0])
+        for index, name in enumerate(unet.attn_processors)
+        if name.endswith("attn2.processor")
+    }
+    if facts.rows != needed:
+        wrong = sorted(index for index in {*needed, *facts.rows} if needed.get(index) != facts.rows.get(index))
+        raise WeightsError(
+            f"{facts.path.name} does not fit the model: ip_adapter.{wrong[0]}.to_k_ip is missing, too much or of "
+            f"another size ({len(wrong)} such tensors); use an adapter that was made for this model"
         )
 
 
