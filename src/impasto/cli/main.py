@@ -18,6 +18,7 @@ from impasto.cli.drift import drift
 from impasto.cli.evaluate import evaluate
 from impasto.cli.explain import explain
 from impasto.cli.export import export
+from impasto.cli.generate import generate
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 for verb in (
     stylize,
+    generate,
     batch,
     video,
     plan,

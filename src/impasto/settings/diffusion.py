@@ -1,12 +1,28 @@
 """Settings of the engine ``diffusion``. Its recipes come from the papers named in ``impasto.engines.diffusion``."""
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from impasto.settings.base import PictureSettings
 
 Preserve = Literal["free", "balanced", "strict"]
+
+#: Settings about the picture that is painted over; a picture from words has none.
+OF_A_CONTENT: Final = frozenset(
+    {
+        "color",
+        "color_when",
+        "control",
+        "control_model",
+        "control_scale",
+        "image_size",
+        "init",
+        "palette",
+        "preserve",
+        "strength",
+    }
+)
 
 
 class DiffusionSettings(PictureSettings):

@@ -22,15 +22,16 @@ def lora_card(name: str, about: Mapping[str, Any], licence: str) -> str:
     losses = "\n".join(f"| {term} | {loss:.4g} |" for term, loss in about["losses"].items())
     shown = about["settings"]["prior_prompt"]
     prior = f" {about['prior']} others{f' of `{shown}`' if shown else ''} were kept as they were."
+    model = f"{about['model'] or about['base']}` (SHA-256 of its files {about['base_sha256']}"
+    rank = f"rank {about['settings']['rank']} (alpha {about['alpha']:g})"
     return (
         "\n\n".join(
             (
                 f"# {name}",
-                f"A LoRA of rank {about['settings']['rank']} (alpha {about['alpha']:g}) for {FAMILIES[about['family']]}, "
-                "trained by `impasto train dreambooth`.",
+                f"A LoRA of {rank} for {FAMILIES[about['family']]}, trained by `impasto train dreambooth`.",
                 f"Say `{about['trigger']}` in the prompt; impasto does it by itself.",
                 "## Model",
-                f"Trained on `{about['model'] or about['base']}` (SHA-256 of its files {about['base_sha256']}). "
+                f"Trained on `{model}). "
                 + (
                     f"Its licence, {licence}, holds for what is painted with it."
                     if licence

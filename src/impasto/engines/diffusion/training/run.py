@@ -90,6 +90,10 @@ class TrainedLora:
     licence: str
     """Of the model that it was trained on; empty for a folder of the user's."""
     stopped_early: bool
+    leads: bool = True
+    """One process trains."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """None: a picture that cannot be used is refused."""
 
 
 @dataclass(frozen=True)
