@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from impasto.api.campaigns import plan_campaign, read_campaign, run_campaign
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
-    from impasto.api.generate import generate
+    from impasto.api.generation import generate
     from impasto.api.golden import check_golden, record_golden
     from impasto.api.models import download_models, list_models, model_paths, verify_models
     from impasto.api.sets import MAIN_METRICS, evaluate_set
@@ -112,7 +112,7 @@ _HOMES: Final = {
     "reference_folders": "impasto.api.styles",
     "list_styles": "impasto.api.styles",
     "import_style": "impasto.api.styles",
-    "generate": "impasto.api.generate",
+    "generate": "impasto.api.generation",
     "get_style": "impasto.api.styles",
     "export_style": "impasto.api.styles",
     "add_style": "impasto.api.styles",

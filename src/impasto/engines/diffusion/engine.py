@@ -89,7 +89,7 @@ class DiffusionEngine:
             try:
                 return run.stylization(on_progress, token)
             except torch.OutOfMemoryError:
-                lower = _step_down(plan.rung)
+                lower = _step_down(plan.rung, worn=sources.style is not None)
             painter.cache_clear()
             run.use(replace(plan, rung=lower))
             try:
@@ -379,8 +379,8 @@ def _decided(
     return settings.model_copy(update={"memory": plan.rung}), sources, plan, precision
 
 
-def _step_down(rung: Rung) -> Rung:
-    """The next rung of the ladder.
+def _step_down(rung: Rung, *, worn: bool) -> Rung:
+    """The next rung of the ladder; a LoRA cannot be worn in fp8.
 
     Raises:
         OutOfMemoryError: there is none.
@@ -389,6 +389,8 @@ def _step_down(rung: Rung) -> Rung:
     if index + 1 == len(RUNGS):
         _out_of_memory(rung, None)
     lower = RUNGS[index + 1]
+    if worn and lower == "fp8":
+        lower = RUNGS[index + 2]
     _log.warning("the GPU's memory does not do for memory=%s; painting again with memory=%s", rung, lower)
     return lower
 

@@ -159,6 +159,10 @@ class Painter:
         Raises:
             WeightsError: it cannot be loaded; none is on then.
         """
+        if self._style == style and style is None:
+            return
+        # A run before has left the hooks that move networks, and diffusers would put them back for its own device.
+        self._base.remove_all_hooks()
         if self._style is not None and self._style != style:
             self._undress()
         if style is None:

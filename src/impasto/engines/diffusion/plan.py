@@ -120,6 +120,12 @@ def plan_run(
     rung = choose_rung(
         settings.memory, weights, height * width, precision.device, itemsize, free_memory_mb(precision.device)
     )
+    if sources.style is not None and rung == "fp8":
+        if settings.memory == "fp8":
+            raise SettingsError(
+                "memory=fp8 cannot be used with a LoRA, which would be rounded to 8 bits too; use memory=groups"
+            )
+        rung = "groups"
     side = 2 ** (len(read_json(sources.base / "vae" / "config.json").get("block_out_channels", (1,) * 4)) - 1)
     expected = seconds(
         sources,
