@@ -153,7 +153,8 @@ def test_style_of_a_training_is_found_by_name_and_paints(train, tmp_path: Path, 
     assert {"samples-000002.png", "lora-000004.safetensors", "losses.csv", "preview.png"} <= {
         path.name for path in work.iterdir()
     }
-    assert Image.open(work / "preview.png").size == (4 * 64, 2 * 64)
+    with Image.open(work / "preview.png") as preview:
+        assert preview.size == (4 * 64, 2 * 64)
     card = (tmp_path / "mine" / "MODEL_CARD.md").read_text()
     assert "CreativeML Open RAIL++-M" in card
     assert str(tmp_path) not in card
