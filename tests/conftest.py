@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,8 +41,7 @@ def _empty_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Diffusion models at tiny size, in the place of the user's; the published files' digests are not theirs."""
-    pytest.importorskip("diffusers")
-    from impasto.engines.diffusion import engine, registry
+    from impasto.engines.diffusion import painter, registry
     from impasto.engines.diffusion.loading import require_diffusers
 
     require_diffusers()  # keeps the libraries quiet before they are imported
@@ -56,7 +54,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in [*registry.PINS]:
             patch.delitem(registry.PINS, name)
         # More than one set of networks: at this size they take no room, and loading them would take the tests' time.
-        patch.setattr(engine, "painter", lru_cache(maxsize=16)(engine.painter.__wrapped__))
+        patch.setattr(painter, "KEPT", 16)
         yield folder
 
 

@@ -101,21 +101,29 @@ def _sdxl(folder: Path) -> UNet2DConditionModel:
         projection_class_embeddings_input_dim=_TEXT + 6 * 8,
         norm_num_groups=8,
     )
-    scheduler = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     words = byte_tokenizer()
-    StableDiffusionXLPipeline(
+    write_sdxl(
+        folder,
+        unet=unet,
         vae=_vae(0.13025),
         text_encoder=CLIPTextModel(text_config(words)),
         text_encoder_2=CLIPTextModelWithProjection(text_config(words, projection_dim=_TEXT)),
+    )
+    return unet
+
+
+def write_sdxl(folder: Path, **networks: torch.nn.Module) -> None:
+    """A model of SDXL's family from its networks, under the names and in the format of the published one."""
+    words = byte_tokenizer()
+    StableDiffusionXLPipeline(
+        **networks,
         tokenizer=words,
         tokenizer_2=words,
-        unet=unet,
-        scheduler=scheduler,
+        scheduler=EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
     ).to(torch.float16).save_pretrained(folder, variant="fp16")
     _published_tokenizers(folder, words)
-    return unet
 
 
 def _sd15(folder: Path) -> UNet2DConditionModel:
@@ -142,6 +150,11 @@ def _sd15(folder: Path) -> UNet2DConditionModel:
         feature_extractor=None,
         requires_safety_checker=False,
     ).to(torch.float16).save_pretrained(folder, variant="fp16")
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    # The published one names a safety checker and its preprocessing, which are left where they are.
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     _published_tokenizers(folder, words)
     return unet
 

@@ -5,7 +5,7 @@ colour with one of three textures (the style, shown by a reference). A reference
 the adapter has to learn the style. In a part of the steps only the blocks that InstantStyle names are on, so that they
 carry the style alone. The VAE's weights are written, not trained: its latents are the pixels.
 
-    python tests/assets/make_tiny_style_sdxl.py --workdir out/tiny-style    # about ten minutes on one core
+    python tests/assets/make_tiny_style_sdxl.py --workdir out/tiny-style    # about ten minutes of one core
 
 Ended and called again it goes on from its last checkpoint, with the same numbers: batch and noise of a step depend on
 the seed and the step alone.

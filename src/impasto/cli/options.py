@@ -32,7 +32,6 @@ PANELS: Final = {
     "seed": "Picture",
     "control": "Picture",
     "control_scale": "Picture",
-    "control_model": "Machine",
     "style_weight": "Style",
     "style_weights": "Style",
     "style_scale": "Style",
@@ -94,6 +93,7 @@ PANELS: Final = {
     "model": "Machine",
     "ip_adapter": "Machine",
     "lora": "Machine",
+    "control_model": "Machine",
     "accept_license": "Machine",
 }
 
@@ -107,7 +107,7 @@ def with_settings(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a command that takes ``**settings`` one option for every field of the models, but for some.
 
-    Of a field that several have, the first one's words and bounds are shown.
+    Of a field that several have, the first one's bounds and default are shown, and the words and choices of all.
 
     An option that is not given arrives as ``None``: to an engine, left out and set to the default may differ.
     """
@@ -142,8 +142,9 @@ def _read(value: str, field: dict[str, Any]) -> Any:
 def _parameters(models: tuple[type[BaseModel], ...]) -> list[inspect.Parameter]:
     """One option for every field, in the order of the panels."""
     fields: dict[str, dict[str, Any]] = {}
-    for model in reversed(models):
-        fields |= _fields(model)
+    for model in models:
+        for name, field in _fields(model).items():
+            fields[name] = _joined(fields[name], field, model) if name in fields else field
     panels = list(dict.fromkeys(PANELS.values()))
     return [
         inspect.Parameter(
@@ -172,6 +173,15 @@ def _fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
         kinds = [kind for kind in field.get("anyOf", ()) if kind["type"] != "null"]
         described[name] = {**field, **kinds[0]} if kinds else field
     return described
+
+
+def _joined(field: dict[str, Any], other: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """A field with what another model says of one of the same name."""
+    words = str(field["description"])
+    if other["description"] not in words:
+        words = f"{words}; {getattr(model, 'owner', model.__name__)}: {other['description']}"
+    choices = {"enum": list(dict.fromkeys([*field["enum"], *other.get("enum", ())]))} if "enum" in field else {}
+    return {**field, **choices, "description": words}
 
 
 def _kind(field: dict[str, Any]) -> Any:

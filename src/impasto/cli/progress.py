@@ -129,7 +129,8 @@ def show_plan(plan: RunPlan) -> None:
 
 def memory(plan: RunPlan) -> str:
     """``about 1,000 of 22,000 free MiB, whole``."""
-    how = "whole" if plan.memory == "whole" else f"in {plan.memory}"
+    named = {"whole": "whole", "strips": "in strips", "tiles": "in tiles"}
+    how = named.get(plan.memory, f"memory={plan.memory}")
     return f"about {plan.memory_mb:,} of {plan.free_mb:,} free MiB, {how}"
 
 

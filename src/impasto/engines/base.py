@@ -48,8 +48,9 @@ class RunPlan:
     """Of the output, pixels."""
     height: int
     scales: tuple[Scale, ...]
-    memory: Literal["whole", "strips", "tiles"]
-    """The picture at once; activations computed again a few rows at a time; or the picture piece by piece."""
+    memory: Literal["whole", "strips", "tiles", "offload", "fp8", "groups", "sequential"]
+    """The picture at once; activations computed again a few rows at a time; the picture piece by piece; or, of engine
+    diffusion, which networks are on the GPU at a time."""
     memory_mb: int
     """Estimated peak of the process (on a GPU: of the device), MiB."""
     free_mb: int

@@ -71,7 +71,7 @@ def refused(**rules: Any) -> str:
         ),
         ({"settings": {"strength": 2}}, "strength=2 cannot be used: input should be less than or equal to 1"),
         ({"settings": {"palette": ["#fff"]}}, "palette and color=palette belong together; give both or neither"),
-        ({"engine": "slow"}, "no engine named 'slow'; there are fast, optimize"),
+        ({"engine": "slow"}, "no engine named 'slow'; there are diffusion, fast, optimize"),
         ({"quality": "best"}, "no quality named 'best'; there are draft, standard, fine"),
         (
             {"engine": "fast", "quality": "fine"},

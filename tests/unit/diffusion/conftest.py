@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("diffusers")
-
 import impasto
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ PIXELS = 1024 * 1024
 
 
 @pytest.fixture
-def real_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> cost.Weights:
+def real_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> cost.Sizes:
     """SDXL's published numbers of parameters."""
     sizes = {
         "unet": 2_567_500_000, "vae": 83_700_000, "text_encoder": 123_100_000, "text_encoder_2": 694_700_000,
@@ -30,7 +30,7 @@ def real_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> cost.Weights:
     (tmp_path / "text_encoder_2").mkdir()
     monkeypatch.setattr(cost, "parameters", lambda folder: sizes[folder.name])
     monkeypatch.setattr(cost, "_in_file", lambda _: sizes["adapter"])
-    return cost.Weights(
+    return cost.Sizes(
         SimpleNamespace(base=tmp_path, control=tmp_path / "control", adapter=SimpleNamespace(path=tmp_path)), 1
     )
 

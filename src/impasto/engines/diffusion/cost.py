@@ -40,7 +40,7 @@ _FIXED_MB: Final = 600
 _SHARE: Final = 0.9
 
 
-class Weights:
+class Sizes:
     """Numbers of parameters.
 
     Args:
@@ -83,14 +83,14 @@ def _in_file(path: Path) -> int:
     return sum(prod(shape) for shape in read_shapes(path).values())
 
 
-def choose_rung(asked: str, weights: Weights, pixels: int, device: torch.device, itemsize: int, free_mb: int) -> Rung:
+def choose_rung(asked: str, sizes: Sizes, pixels: int, device: torch.device, itemsize: int, free_mb: int) -> Rung:
     """How the networks are kept: as asked, else the first way that fits.
 
     Raises:
         OutOfMemoryError: none fits, or on a CPU the one there is.
     """
     if device.type != "cuda":  # everything is in the same memory anyway
-        needed = weights.memory_mb("whole", pixels, itemsize) + _FIXED_MB
+        needed = sizes.memory_mb("whole", pixels, itemsize) + _FIXED_MB
         if needed > free_mb * _SHARE + _FIXED_MB:
             raise OutOfMemoryError(
                 f"this model needs about {needed:,} MiB of memory for such a picture, {free_mb:,} MiB are free; use a "
@@ -100,17 +100,17 @@ def choose_rung(asked: str, weights: Weights, pixels: int, device: torch.device,
     if asked in RUNGS:
         return RUNGS[RUNGS.index(asked)]
     for rung in RUNGS:
-        if weights.memory_mb(rung, pixels, itemsize) <= free_mb * _SHARE:
+        if sizes.memory_mb(rung, pixels, itemsize) <= free_mb * _SHARE:
             return rung
     raise OutOfMemoryError(
-        f"even with memory=sequential this model needs about {weights.memory_mb('sequential', pixels, itemsize):,} MiB "
+        f"even with memory=sequential this model needs about {sizes.memory_mb('sequential', pixels, itemsize):,} MiB "
         f"of the GPU for such a picture, {free_mb:,} MiB are free; use a smaller image_size or engine fast"
     )
 
 
 def seconds(
     sources: Sources,
-    weights: Weights,
+    sizes: Sizes,
     *,
     steps: int,
     places: int,
@@ -122,15 +122,15 @@ def seconds(
 
     Args:
         sources: the model.
-        weights: its sizes.
+        sizes: of its networks.
         steps: denoising steps.
         places: of the latents.
         guided: whether each step computes twice, with and without what guides it.
         device: where.
         dtype: in which format.
     """
-    a_pass = seconds_of_a_pass(sources.family, weights.unet + weights.control / 2, places, device=device, dtype=dtype)
-    return 0.1 + steps * (0.02 + a_pass * (2 if guided else 1))
+    a_pass = seconds_of_a_pass(sources.family, sizes.unet + sizes.control / 2, places, device=device, dtype=dtype)
+    return 0.1 + steps * (0.05 + a_pass * (2 if guided else 1))
 
 
 def seconds_of_a_pass(

@@ -80,7 +80,8 @@ def check(located: Located) -> None:
         if wanted is not None and (found := digest_of(path)) != wanted:
             raise WeightsError(
                 f"{path} is not the file that {located.part.id} has: its SHA-256 is {found}, expected {wanted}; "
-                f"get it again (impasto models download {located.part.id}), or name its folder by model=PATH"
+                f"get it again (impasto models download {located.part.id}), or name files of your own by "
+                f"model=PATH and ip_adapter=PATH"
             )
 
 

@@ -19,7 +19,7 @@ from impasto.engines.diffusion.control import control_picture
 from impasto.engines.diffusion.cost import RUNGS, Rung
 from impasto.engines.diffusion.digests import digest_of_all
 from impasto.engines.diffusion.loading import require_diffusers
-from impasto.engines.diffusion.painter import Request, painter
+from impasto.engines.diffusion.painter import Request, forget, painter
 from impasto.engines.diffusion.plan import SMALLEST_PX, Plan, gpu_precision, plan_run
 from impasto.engines.diffusion.preflight import read_json
 from impasto.engines.diffusion.reference import ReferenceReader
@@ -90,12 +90,12 @@ class DiffusionEngine:
                 return run.stylization(on_progress, token)
             except torch.OutOfMemoryError:
                 lower = _step_down(plan.rung, worn=sources.style is not None)
-            painter.cache_clear()
+            forget()
             run.use(replace(plan, rung=lower))
             try:
                 return run.stylization(on_progress, token)
             except torch.OutOfMemoryError as error:
-                painter.cache_clear()
+                forget()
                 _out_of_memory(lower, error)
 
     def plan(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -58,6 +58,8 @@ _SCHEDULERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "lcm": ("LCMScheduler", {}),
     "lightning": ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
 }
+#: So many sets of networks are kept; one is gigabytes.
+KEPT = 1
 #: Pictures above so many pixels are decoded in tiles.
 _TILED_ABOVE: Final = 1536**2
 
@@ -318,18 +320,35 @@ class Painter:
                 processor.scale = [each[name] for each in scales]
 
 
-@lru_cache(maxsize=1)
+_kept: dict[tuple[object, ...], Painter] = {}
+_loading = threading.Lock()
+
+
 def painter(
     base: Path, family: Family, lora: Path | None, adapter: AdapterFacts | None, adapters: int, device: torch.device,
-    dtype: torch.dtype, rung: Rung, version: str,  # noqa: ARG001 — other files under the same names are another model
+    dtype: torch.dtype, rung: Rung, version: str,  # other files under the same names are another model
 ) -> Painter:  # fmt: skip
-    """The networks of a model, kept until another is asked for.
+    """The networks of a model, kept until others are asked for.
 
     Raises:
         MissingExtraError, WeightsError: they cannot be loaded.
     """
-    require_diffusers()
-    return Painter(base, family, lora, adapter, adapters, device, dtype, rung)
+    key = (base, family, lora, adapter, adapters, device, dtype, rung, version)
+    with _loading:  # two sets at once may be more than there is room for
+        if key not in _kept:
+            while len(_kept) >= KEPT:
+                del _kept[next(iter(_kept))]
+            require_diffusers()
+            _kept[key] = Painter(base, family, lora, adapter, adapters, device, dtype, rung)
+        return _kept[key]
+
+
+def forget() -> None:
+    """Let go of all networks, and of the GPU's memory that they had."""
+    with _loading:
+        _kept.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _listen(scheduler: Any, expected: list[Tensor]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from impasto.engines.base import RunPlan
-from impasto.engines.diffusion.cost import Weights, choose_rung, seconds
+from impasto.engines.diffusion.cost import Sizes, choose_rung, seconds
 from impasto.engines.diffusion.preflight import read_json
 from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import fit_size
@@ -69,7 +69,7 @@ class Plan:
             width=self.width,
             height=self.height,
             scales=(Scale(width=self.width, height=self.height, steps=self.until),),
-            memory="whole",
+            memory=self.rung,
             memory_mb=self.memory_mb,
             free_mb=free_memory_mb(precision.device),
             seconds=self.seconds,
@@ -115,10 +115,10 @@ def plan_run(
     strict = settings.preserve == "strict"
     adapters = 0 if sources.adapter is None else 2 if strict else 1
     guidance = sources.guidance_scale if settings.guidance_scale is None else settings.guidance_scale
-    weights = Weights(sources, adapters)
+    sizes = Sizes(sources, adapters)
     itemsize = precision.dtype.itemsize
     rung = choose_rung(
-        settings.memory, weights, height * width, precision.device, itemsize, free_memory_mb(precision.device)
+        settings.memory, sizes, height * width, precision.device, itemsize, free_memory_mb(precision.device)
     )
     if sources.style is not None and rung == "fp8":
         if settings.memory == "fp8":
@@ -129,7 +129,7 @@ def plan_run(
     side = 2 ** (len(read_json(sources.base / "vae" / "config.json").get("block_out_channels", (1,) * 4)) - 1)
     expected = seconds(
         sources,
-        weights,
+        sizes,
         steps=until,
         places=height * width // side**2,
         guided=guidance > 1,
@@ -157,7 +157,7 @@ def plan_run(
         control_scale=settings.control_scale if settings.control_scale is not None else (0.5 if strict else 0.4),
         adapters=adapters,
         rung=rung,
-        memory_mb=weights.memory_mb(rung, height * width, itemsize),
+        memory_mb=sizes.memory_mb(rung, height * width, itemsize),
         seconds=expected,
     )
 
