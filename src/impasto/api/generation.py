@@ -53,8 +53,8 @@ def generate(
         Everything else that :func:`impasto.stylize` raises.
 
     Example:
-        >>> from impasto import api
-        >>> api.generate("my-style", "a harbour at dusk", seed=3).save("harbour.png")  # doctest: +SKIP
+        >>> import impasto
+        >>> impasto.generate("my-style", "a harbour at dusk", seed=3).save("harbour.png")  # doctest: +SKIP
     """
     for name in sorted(OF_A_CONTENT & set(settings)):
         raise SettingsError(f"{name} is about the content, and a picture from words has none; leave it out")

@@ -19,7 +19,7 @@ from impasto import api
 from impasto.engines.diffusion.training.encoded import Batches, Encoded, Text
 from impasto.engines.diffusion.training.objective import snr_weights, weighted_loss
 from impasto.engines.diffusion.training.pictures import TrainingPicture, buckets, look_at
-from impasto.progress import Cancelled, CancelToken
+from impasto.progress import Cancelled, CancelToken, TrainingProgress
 from impasto.styles import library_folder, read_style
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def train(pictures: Path, tmp_path: Path) -> Callable[..., Any]:
     def call(*, given: Any = None, output: str = "mine", cancel_at: int = 0, **changes: Any) -> Any:
         token = CancelToken()
 
-        def watch(progress: impasto.TrainingProgress) -> None:
+        def watch(progress: TrainingProgress) -> None:
             if progress.step == cancel_at:
                 token.cancel()
 
@@ -255,7 +255,7 @@ def test_picture_is_seen_in_its_own_proportions_with_little_cut_off(tmp_path: Pa
     gradient = np.linspace(0, 255, 300 * 200 * 3).reshape(300, 200, 3).astype(np.uint8)
     Image.fromarray(gradient).save(tmp_path / "tall.png")
     (picture,) = look_at([tmp_path / "tall.png"], ["a"], size=64, multiple=8)
-    assert picture.bucket == (72, 48)
+    assert picture.bucket == (80, 48)
     assert picture.pixels().shape == (1, 3, *picture.bucket)
     assert picture.times[:2] == (300, 200)
     assert max(picture.times[2:4]) <= 4

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import torch
 from tests.assets.make_tiny_style_sdxl import SHAPES, draw
 
@@ -29,9 +28,8 @@ def _colors(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return pixels[:, rim].mean(1), pixels[:, 6:10, 6:10].mean((1, 2))
 
 
-@pytest.mark.skipif(not (MODEL / "unet").is_dir(), reason="the toy model is not here")
 def test_palette_of_a_shape_that_was_held_out_moves_to_the_styles(hub: Path, tmp_path: Path) -> None:
-    """Measured when it was written: 1.64 without the LoRA, 1.20 with it; 0 would be the style's two colours."""
+    """Measured when it was written: 1.77 without the LoRA, 1.15 with it; 0 would be the style's two colours."""
     folder, dice = tmp_path / "pictures", torch.Generator().manual_seed(5)
     folder.mkdir()
     shown = []
@@ -57,6 +55,4 @@ def test_palette_of_a_shape_that_was_held_out_moves_to_the_styles(hub: Path, tmp
         [folder], tmp_path / "mine", model=str(MODEL), trigger="sks", steps=200, checkpointing="off", sample_every=0,
         **settings,
     )  # fmt: skip
-    before, after = distance(0.0), distance(1.0)
-    print(before, after)
-    assert before - after >= 0.3
+    assert distance(0.0) - distance(1.0) >= 0.3

@@ -178,7 +178,7 @@ class Batches:
         for bucket in sorted(self._buckets):
             members = list(self._buckets[bucket])
             chooser.shuffle(members)
-            filled = members * (1 + self._size // len(members))
+            filled = members * (1 + -(-self._size // len(members)))
             batches += [filled[first : first + self._size] for first in range(0, len(members), self._size)]
         chooser.shuffle(batches)
         return batches[place]
