@@ -10,7 +10,14 @@ import pytest
 
 import impasto
 from impasto.cli.options import PANELS
-from impasto.settings import ENGINES, AnyStyleTraining, OneStyleTraining, OptimizeSettings, VideoSettings
+from impasto.settings import (
+    ENGINES,
+    AnyStyleTraining,
+    DreamBoothTraining,
+    OneStyleTraining,
+    OptimizeSettings,
+    VideoSettings,
+)
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -47,7 +54,7 @@ def test_python_m_impasto_is_the_command() -> None:
 
 
 def test_every_setting_has_a_panel() -> None:
-    models = [*ENGINES.values(), AnyStyleTraining, OneStyleTraining, VideoSettings]
+    models = [*ENGINES.values(), AnyStyleTraining, OneStyleTraining, DreamBoothTraining, VideoSettings]
     assert set(PANELS) == {name for model in models for name in model.model_fields}
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from impasto.api.campaigns import plan_campaign, read_campaign, run_campaign
     from impasto.api.comparisons import compare
     from impasto.api.explanations import explain
+    from impasto.api.generation import generate
     from impasto.api.golden import check_golden, record_golden
     from impasto.api.models import download_models, list_models, model_paths, verify_models
     from impasto.api.sets import MAIN_METRICS, evaluate_set
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
         style_showing,
     )
     from impasto.api.sweeps import sweep
-    from impasto.api.training import style_to_train, train_any_style, train_style, trained_file
+    from impasto.api.training import (
+        export_lora,
+        style_to_train,
+        train_any_style,
+        train_dreambooth,
+        train_style,
+        trained_file,
+    )
     from impasto.api.training_on_ray import train_on_ray
     from impasto.api.video_reruns import largest_difference, of_video, rerun_video
     from impasto.api.videos import evaluate_video, stylize_stream, stylize_video
@@ -66,8 +74,10 @@ __all__ = [
     "evaluate_set",
     "evaluate_video",
     "explain",
+    "export_lora",
     "export_onnx",
     "export_style",
+    "generate",
     "get_style",
     "identity_folder",
     "import_style",
@@ -105,6 +115,7 @@ __all__ = [
     "stylize_video",
     "sweep",
     "train_any_style",
+    "train_dreambooth",
     "train_on_ray",
     "train_style",
     "trained_file",
@@ -141,6 +152,7 @@ _HOMES: Final = {
     "of_video": "impasto.api.video_reruns",
     "rerun_video": "impasto.api.video_reruns",
     "import_style": "impasto.api.styles",
+    "generate": "impasto.api.generation",
     "get_style": "impasto.api.styles",
     "export_style": "impasto.api.styles",
     "add_style": "impasto.api.styles",
@@ -158,7 +170,9 @@ _HOMES: Final = {
     "stylize_stream": "impasto.api.videos",
     "stylize_video": "impasto.api.videos",
     "sweep": "impasto.api.sweeps",
+    "export_lora": "impasto.api.training",
     "train_any_style": "impasto.api.training",
+    "train_dreambooth": "impasto.api.training",
     "train_on_ray": "impasto.api.training_on_ray",
     "train_style": "impasto.api.training",
     "trained_file": "impasto.api.training",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from impasto.errors import SettingsError
 from impasto.evaluation.gates import Gates
@@ -54,6 +54,9 @@ __all__ = [
     "thresholds_of",
 ]
 
+#: The setting that takes what was trained, by engine.
+_TRAINED_AS: Final = {"diffusion": "lora", "fast": "model"}
+
 
 def several(style: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
     """One picture as a list of one; an array is one picture, however many rows it has."""
@@ -80,12 +83,13 @@ def resolved(
             settings = {**found.look.settings.get(engine, {}), **settings}
         if engine not in found.trained:
             continue
-        if len(styles) > 1 or settings.get("model") is not None:
+        named = _TRAINED_AS.get(engine, "model")
+        if len(styles) > 1 or settings.get(named) is not None:
             raise SettingsError(
                 f"{found.name} was trained as one style for engine {engine}; give it alone, or the pictures in its "
                 "references folder"
             )
-        settings = {**settings, "model": str(found.trained[engine].path)}
+        settings = {**settings, named: str(found.trained[engine].path)}
     return pictures, settings
 
 

@@ -134,6 +134,7 @@ def rerun(
     init: ImageLike | None = None,
     vgg_weights: str | None = None,
     model: str | None = None,
+    lora: str | None = None,
     on_plan: Callable[[RunPlan], None] | None = None,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
@@ -149,6 +150,7 @@ def rerun(
         vgg_weights: path of the network's weights, if the recipe names others than the packaged ones.
         model: path of engine fast's network, if the recipe names another than the shipped one; or of engine diffusion's
             model, if it is a folder.
+        lora: path of the LoRA's file, if the recipe names one.
         on_plan: as in :func:`stylize`.
         on_progress: as in :func:`stylize`.
         cancel: as in :func:`stylize`.
@@ -160,6 +162,8 @@ def rerun(
     for name, path in (("vgg_weights", vgg_weights), ("model", model)):
         if (path is None) != (recipe.settings.get(name) is None) and not (named and name == "model"):
             raise InputError(f"the recipe names the weights {recipe.settings.get(name)}; give exactly these as {name}")
+    if (lora is None) != (recipe.settings.get("lora") is None):
+        raise InputError(f"the recipe names the LoRA {recipe.settings.get('lora')}; give exactly this as lora")
     if (init is None) != (recipe.init is None):
         raise InputError(
             "the recipe and the call disagree on whether there is a picture to start from; give init if so"
@@ -184,7 +188,7 @@ def rerun(
         for area, named in zip(areas, recipe.regions, strict=True)
     ]
     first = _same_if_any(first, recipe.init)
-    placed = {"vgg_weights": vgg_weights, "model": model}
+    placed = {"vgg_weights": vgg_weights, "model": model, "lora": lora}
     options = {**recipe.settings, **{name: path for name, path in placed.items() if path is not None}}
     start = None
     if options.get("init") == FAST:

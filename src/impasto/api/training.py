@@ -1,4 +1,4 @@
-"""Networks of engine fast, trained on one's own pictures, for any style or for one."""
+"""What is trained on one's own pictures: engine fast's networks, for any style or for one; engine diffusion's LoRAs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.api.styles import pictures_of
+from impasto.engines.diffusion.lora import under_other_names
+from impasto.engines.diffusion.training.card import lora_card
+from impasto.engines.diffusion.training.run import TrainedLora, train_lora
 from impasto.engines.fast.training.contents import make_contents
 from impasto.engines.fast.training.report import model_card, write_losses, write_preview
 from impasto.engines.fast.training.run import TrainedModel
@@ -13,18 +16,22 @@ from impasto.engines.fast.training.run import train_any_style as _any_style
 from impasto.engines.fast.training.run import train_one_style as _one_style
 from impasto.errors import InputError, OutputError
 from impasto.progress import CancelToken
-from impasto.settings import AnyStyleTraining, OneStyleTraining
-from impasto.styles import added_styles, is_style, library_folder, new_folder, read_style, write_style
+from impasto.settings import AnyStyleTraining, DreamBoothTraining, OneStyleTraining
+from impasto.styles import added_styles, get_style, is_style, library_folder, new_folder, read_style, write_style
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from impasto.engines.diffusion.lora import Names
     from impasto.progress import TrainingProgress
+    from impasto.styles import Style
 
     OnTrainingProgress = Callable[[TrainingProgress], None]
 
+#: Pictures of a LoRA's training that stand for the style beside it: engines that look at pictures take all of these.
+_REFERENCES = 4
 #: Steps between two previews in the workdir.
 _PREVIEW_STEPS = 100
 
@@ -115,10 +122,7 @@ def train_style(
     checked, target = OneStyleTraining.of(**settings), Path(output)
     if not styles:
         raise InputError("no style was given; give at least one picture")
-    if target.exists() and not is_style(target):
-        raise OutputError(f"{str(target)!r} is there already and is no style; choose another name")
-    if target.exists():
-        read_style(target)  # its look is kept at the end, so that it can be read is known before the hours
+    _refuse_other(target)
     place = _place(target, workdir)
     sources = [str(source) for source in photos] or make_contents(place / "contents", checked.seed)
     pictures = _paths(styles)
@@ -137,6 +141,97 @@ def train_style(
         write_style(target, target.name, pictures, trained, card=card.encode())
         _report(place, model)
     return model
+
+
+def train_dreambooth(
+    pictures: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    captions: str | os.PathLike[str] | None = None,
+    prior: Sequence[str | os.PathLike[str]] = (),
+    workdir: str | os.PathLike[str] | None = None,
+    on_progress: OnTrainingProgress | None = None,
+    cancel: CancelToken | None = None,
+    **settings: Any,
+) -> TrainedLora:
+    """Train a LoRA for engine diffusion on pictures of one style (DreamBooth), and write a style's folder.
+
+    ``impasto.stylize(photo, folder, engine="diffusion")`` and ``impasto.generate(folder, prompt="a harbour")`` paint
+    with it.
+
+    Args:
+        pictures: that show the style, 3 at least: files, and folders of them.
+        output: the folder to write; a style that lies there is replaced.
+        captions: a folder with a file ``NAME.txt`` for each picture, which says what it shows; None: those beside the
+            pictures, if there are any.
+        prior: pictures that shall stay as they are without the trigger; see the setting ``prior_prompt``.
+        workdir: checkpoints, samples and losses; by default ``output`` with ``.work`` behind; the same call goes on.
+        on_progress: as in :func:`train_any_style`.
+        cancel: as in :func:`train_any_style`; if it is cancelled, a checkpoint is written first.
+        **settings: see :class:`impasto.settings.DreamBoothTraining`.
+
+    Raises:
+        SettingsError: a setting is unknown or out of bounds, a licence was not accepted, a training on a CPU that would
+            take hours.
+        InputError: fewer than 3 pictures, one that cannot be used, captions that are missing; the workdir is another
+            run's.
+        WeightsError: the model is missing, damaged or not supported.
+        MissingExtraError: the extra ``diffusion`` is not installed.
+        DivergedError: the training left the finite numbers.
+        OutOfMemoryError: a step does not fit.
+        OutputError: something cannot be written; the last checkpoint is untouched.
+        Cancelled: ``cancel`` was cancelled.
+    """
+    checked, target = DreamBoothTraining.of(**settings), Path(output)
+    _refuse_other(target)
+    place = _place(target, workdir)
+    lora = train_lora(
+        pictures,
+        checked,
+        name=target.absolute().name,
+        captions=None if captions is None else Path(captions),
+        prior=prior,
+        workdir=place,
+        on_progress=on_progress,
+        cancel=cancel or CancelToken(),
+    )
+    card = lora_card(target.absolute().name, lora.about, lora.licence)
+    every = max(1, len(lora.pictures) // _REFERENCES)
+    write_style(
+        target,
+        target.absolute().name,
+        lora.pictures[::every][:_REFERENCES],
+        {"diffusion": ("diffusion.safetensors", lora.file)},
+        card=card.encode(),
+    )
+    if lora.preview is not None:
+        write_preview(place, lora.preview)
+    write_losses(place, lora.history)
+    return lora
+
+
+def export_lora(style: str | os.PathLike[str], output: str | os.PathLike[str], *, names: Names = "kohya") -> Path:
+    """Write the LoRA of a style for other programs.
+
+    Args:
+        style: a style's name, folder or archive; or the file of a LoRA.
+        output: a ``.safetensors`` file.
+        names: ``kohya`` (ComfyUI, AUTOMATIC1111 and others) or ``diffusers``.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InputError: it is no style, or no LoRA was trained for it.
+        WeightsError: it is no LoRA that impasto wrote.
+        OutputError: the file cannot be written, or has another extension.
+    """
+    target, given = Path(output), Path(style)
+    if target.suffix != ".safetensors":
+        raise OutputError(f"the LoRA {str(target)!r} must end in .safetensors; give it such a name")
+    file = given if given.suffix == ".safetensors" else _trained_for(get_style(style), "diffusion", "dreambooth")
+    write_whole(target, under_other_names(file, names))
+    return target
 
 
 def style_to_train(name: str, pictures: Sequence[str | os.PathLike[str]] = ()) -> tuple[Path, list[Path]]:
@@ -166,10 +261,26 @@ def trained_file(folder: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: it is no style, was changed, or nothing was trained for engine fast.
     """
-    style = read_style(Path(folder))
-    if "fast" not in style.trained:
-        raise InputError(f"nothing was trained for engine fast in {style.name}; train it with impasto train style")
-    return style.trained["fast"].path
+    return _trained_for(read_style(Path(folder)), "fast", "style")
+
+
+def _trained_for(style: Style, engine: str, verb: str) -> Path:
+    if engine not in style.trained:
+        raise InputError(f"nothing was trained for engine {engine} in {style.name}; train it with impasto train {verb}")
+    return style.trained[engine].path
+
+
+def _refuse_other(target: Path) -> None:
+    """Refuse an output that could not be written after the hours.
+
+    Raises:
+        OutputError: something lies there that is no style.
+        InputError: a style lies there that cannot be read; its look is kept.
+    """
+    if target.exists() and not is_style(target):
+        raise OutputError(f"{str(target)!r} is there already and is no style; choose another name")
+    if target.exists():
+        read_style(target)
 
 
 def _paths(styles: Sequence[str | os.PathLike[str]]) -> list[Path]:

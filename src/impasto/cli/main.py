@@ -19,6 +19,7 @@ from impasto.cli.evaluate import evaluate
 from impasto.cli.explain import explain
 from impasto.cli.export import export
 from impasto.cli.gc import backup, gc, restore
+from impasto.cli.generate import generate
 from impasto.cli.golden import golden
 from impasto.cli.info import info
 from impasto.cli.live import live
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 for verb in (
     stylize,
+    generate,
     batch,
     video,
     plan,

@@ -5,7 +5,7 @@ is allowed is checked in one place, :meth:`impasto.settings.OptimizeSettings.of`
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import typer
@@ -41,6 +41,7 @@ PANELS: Final = {
     "samples": "Style",
     "adapter": "Style",
     "ip_adapter_scale": "Style",
+    "lora_scale": "Style",
     "blocks": "Style",
     "crop": "Style",
     "guidance_scale": "Solver",
@@ -69,6 +70,20 @@ PANELS: Final = {
     "crf": "Video",
     "strict": "Video",
     "trains": "Training",
+    "trigger": "Training",
+    "target": "Training",
+    "rank": "Training",
+    "alpha": "Training",
+    "accumulation": "Training",
+    "snr_gamma": "Training",
+    "prior_prompt": "Training",
+    "prior_weight": "Training",
+    "prior_count": "Training",
+    "sample_every": "Training",
+    "sample_prompts": "Training",
+    "sample_steps": "Training",
+    "checkpointing": "Machine",
+    "force": "Machine",
     "batch": "Training",
     "size": "Training",
     "stability_weight": "Training",
@@ -77,6 +92,7 @@ PANELS: Final = {
     "runtime": "Machine",
     "model": "Machine",
     "ip_adapter": "Machine",
+    "lora": "Machine",
     "control_model": "Machine",
     "accept_license": "Machine",
 }
@@ -86,8 +102,10 @@ _MAX_INT64: Final = 2**63 - 1
 _WORDS: Final = {"integer": "INT", "number": "NUMBER", "string": "TEXT"}
 
 
-def with_settings(*models: type[BaseModel]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a command that takes ``**settings`` one option for every field of the models.
+def with_settings(
+    *models: type[BaseModel], leave_out: Collection[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command that takes ``**settings`` one option for every field of the models, but for some.
 
     Of a field that several have, the first one's bounds and default are shown, and the words and choices of all.
 
@@ -98,7 +116,8 @@ def with_settings(*models: type[BaseModel]) -> Callable[[Callable[P, R]], Callab
         own = list(inspect.signature(command).parameters.values())
         arguments = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
         options = [p for p in own if p.kind is p.KEYWORD_ONLY]
-        parameters = [*arguments, *_parameters(models), *options]
+        made = [parameter for parameter in _parameters(models) if parameter.name not in leave_out]
+        parameters = [*arguments, *made, *options]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what typer reads
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command

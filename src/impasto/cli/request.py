@@ -100,6 +100,9 @@ class Request:
     def files(self) -> tuple[Path, ...]:
         """Every file that goes in."""
         start = self.options.get("init")
-        named = (None if start in STARTS else start, *(self.options.get(name) for name in ("vgg_weights", "model")))
+        named = (
+            None if start in STARTS else start,
+            *(self.options.get(name) for name in ("vgg_weights", "model", "lora")),
+        )
         of_regions = (path for region in self.regions for path in region.files())
         return (self.content, *self.styles, *of_regions, *(Path(name) for name in named if name))

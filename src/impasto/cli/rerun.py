@@ -46,6 +46,15 @@ _Model = Annotated[
         help="where engine fast's network lies, if it is not the shipped one, or engine diffusion's model, a folder",
     ),
 ]
+_Lora = Annotated[
+    Path | None,
+    typer.Option(
+        "--lora",
+        metavar="FILE",
+        show_default=False,
+        help="where the LoRA lies, if there is one: diffusion.safetensors of a style's folder",
+    ),
+]
 _Output = Annotated[
     Path | None,
     typer.Option(
@@ -71,6 +80,7 @@ def rerun(
     init: _Init = None,
     vgg_weights: _Weights = None,
     model: _Model = None,
+    lora: _Lora = None,
     output: _Output = None,
     file_quality: FileQuality = 95,
     quiet: Quiet = False,
@@ -119,6 +129,7 @@ def rerun(
             init=found.init,
             vgg_weights=str(found.vgg_weights) if found.vgg_weights else None,
             model=str(found.model) if found.model else None,
+            lora=str(lora) if lora else None,
             on_plan=None if quiet else show_plan,
             on_progress=on_progress,
             cancel=token,

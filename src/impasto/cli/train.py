@@ -1,4 +1,4 @@
-"""``impasto train``: networks of engine fast for any style, or for one, from one's own pictures."""
+"""``impasto train``: networks of engine fast for any style, or for one, and LoRAs, from one's own pictures."""
 
 import signal
 from pathlib import Path
@@ -12,19 +12,22 @@ from impasto.cli.progress import Count, counts_on_stderr, duration
 from impasto.cli.run import handle_signals
 from impasto.cli.terminal import print_json, printable, say, warnings_so_far
 from impasto.progress import Cancelled, CancelToken
-from impasto.settings import AnyStyleTraining, OneStyleTraining
+from impasto.settings import AnyStyleTraining, DreamBoothTraining, OneStyleTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from impasto.api.training_on_ray import TrainedOnRay
+    from impasto.engines.diffusion.training.run import TrainedLora
     from impasto.engines.fast.training.run import TrainedModel
     from impasto.progress import TrainingProgress
 
     Show = Callable[[TrainingProgress], None]
 
 train_app = typer.Typer(
-    help="Train networks of the engine fast: for any style, or for one.", no_args_is_help=True, rich_markup_mode="rich"
+    help="Train on one's own pictures: engine fast's networks for any style or for one, engine diffusion's LoRAs.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 
 _SHOWN_SKIPPED = 10
@@ -185,13 +188,79 @@ def style(
     run_training("style", given, ray=ray, ray_workers=ray_workers, quiet=quiet, json=json)
 
 
+@train_app.command("dreambooth")
+@with_settings(DreamBoothTraining)
+def dreambooth(
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICTURE", show_default=False, help="what shows the style, 3 at least; files or folders"
+        ),
+    ],
+    *,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            "--captions",
+            metavar="DIR",
+            show_default=False,
+            help="a folder with a file NAME.txt for each picture, which says what it shows but not how it is painted; "
+            "by default those beside the pictures, if there are any",
+        ),
+    ] = None,
+    prior: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--prior",
+            metavar="DIR",
+            show_default=False,
+            help="pictures that shall stay as they are without the trigger; with --prior-prompt alone the model paints "
+            "them; may be repeated",
+        ),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            show_default=False,
+            rich_help_panel=OUTPUT_PANEL,
+            help="the style's folder; a style that lies there is replaced",
+        ),
+    ],
+    workdir: Workdir = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Train a LoRA of a diffusion model on pictures of one style (DreamBooth).
+
+    [dim]impasto train dreambooth paintings -o my-style[/dim]
+    [dim]impasto generate --style my-style --prompt "a harbour at dusk" -o harbour.png[/dim]
+    [dim]impasto stylize photo.jpg my-style -o out.png --engine diffusion[/dim]
+
+    It wants a GPU, and a model: impasto models download sdxl.
+    Ctrl-C stops early and keeps what was learned; the same command goes on.
+    """
+    given = {
+        "pictures": pictures,
+        "output": output,
+        "captions": captions,
+        "prior": prior or (),
+        "workdir": workdir,
+        **given_settings(DreamBoothTraining, settings),
+    }
+    run_training("dreambooth", given, quiet=quiet, json=json)
+
+
 def names(text: str | None) -> list[str]:
     """What stands between commas."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def run_training(
-    kind: Literal["any_style", "style"],
+    kind: Literal["any_style", "style", "dreambooth"],
     given: dict[str, Any],
     *,
     quiet: bool,
@@ -238,18 +307,20 @@ def run_training(
 
 
 def _trained(
-    kind: Literal["any_style", "style"],
+    kind: Literal["any_style", "style", "dreambooth"],
     given: dict[str, Any],
     show: "Show",
     token: CancelToken,
     ray: str | None,
     ray_workers: int | None,
-) -> "TrainedModel | TrainedOnRay":
+) -> "TrainedModel | TrainedOnRay | TrainedLora":
     from impasto import api  # under the display: it takes a second
 
-    if ray:
+    if ray and kind != "dreambooth":
         return api.train_on_ray(kind, given, address=ray, workers=ray_workers)
     api.reuse_memory()
+    if kind == "dreambooth":
+        return api.train_dreambooth(**given, on_progress=show, cancel=token)
     if kind == "any_style":
         return api.train_any_style(**given, on_progress=show, cancel=token)
     return api.train_style(**given, on_progress=show, cancel=token)

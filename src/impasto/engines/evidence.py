@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from impasto.vgg import Precision
 
 #: Settings that are paths; a recipe travels with the picture and has their names only.
-_PATHS: Final = ("vgg_weights", "model", "ip_adapter", "control_model")
+_PATHS: Final = ("vgg_weights", "model", "ip_adapter", "control_model", "lora")
 
 
 def draft_recipe(

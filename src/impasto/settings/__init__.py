@@ -8,6 +8,7 @@ from typing import Any, Final
 from impasto.errors import SettingsError
 from impasto.settings.base import PictureSettings, Settings
 from impasto.settings.diffusion import DiffusionSettings
+from impasto.settings.dreambooth import DreamBoothTraining
 from impasto.settings.fast import FastSettings
 from impasto.settings.optimize import (
     CONTENT_LOSSES,
@@ -69,6 +70,7 @@ __all__ = [
     "STYLE_LOSSES",
     "AnyStyleTraining",
     "DiffusionSettings",
+    "DreamBoothTraining",
     "FastSettings",
     "OneStyleTraining",
     "OptimizeSettings",

@@ -1,12 +1,28 @@
 """Settings of the engine ``diffusion``. Its recipes come from the papers named in ``impasto.engines.diffusion``."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from impasto.settings.base import PictureSettings
 
 Preserve = Literal["free", "balanced", "strict"]
+
+#: Settings about the picture that is painted over; a picture from words has none.
+OF_A_CONTENT: Final = frozenset(
+    {
+        "color",
+        "color_when",
+        "control",
+        "control_model",
+        "control_scale",
+        "image_size",
+        "init",
+        "palette",
+        "preserve",
+        "strength",
+    }
+)
 
 
 class DiffusionSettings(PictureSettings):
@@ -33,8 +49,10 @@ class DiffusionSettings(PictureSettings):
     guidance_scale: float | None = Field(
         None, ge=0, le=30, allow_inf_nan=False, description="how strongly prompt and style pull; by default the model's"
     )
-    adapter: Literal["base", "plus"] = Field(
-        "base", description="which IP-Adapter: base (the style as a whole) or plus (closer to the reference)"
+    adapter: Literal["base", "plus", "none"] | None = Field(
+        None,
+        description="which IP-Adapter: base (the style as a whole), plus (closer to the reference) or none (a LoRA "
+        "alone gives the style); by default base, with a LoRA none",
     )
     ip_adapter: str | None = Field(
         None, description="path of an IP-Adapter's .safetensors file, in place of the model's own"
@@ -46,6 +64,10 @@ class DiffusionSettings(PictureSettings):
         allow_inf_nan=False,
         description="how strongly the style is imposed; by default 1, with preserve=strict 1.2",
     )
+    lora: str | None = Field(
+        None, description="path of a LoRA's .safetensors file; a style that was trained for diffusion brings its own"
+    )
+    lora_scale: float = Field(1.0, ge=0, le=3, allow_inf_nan=False, description="how strongly the LoRA acts")
     blocks: str = Field(
         "style",
         min_length=1,
@@ -85,3 +107,22 @@ class DiffusionSettings(PictureSettings):
     accept_license: bool = Field(
         False, description="use a model whose licence forbids commercial use, as `impasto models list` says"
     )
+
+    @model_validator(mode="after")
+    def _something_gives_the_style(self) -> Self:
+        if self.adapter != "none":
+            return self
+        if self.lora is None:
+            raise ValueError("adapter=none needs a LoRA, which gives the style; give lora, or leave adapter out")
+        if self.ip_adapter is not None:
+            raise ValueError("ip_adapter is given, and adapter=none uses none; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
+    def _strict_has_an_adapter(self) -> Self:
+        if self.preserve == "strict" and (self.adapter == "none" or (self.adapter is None and self.lora is not None)):
+            raise ValueError(
+                "preserve=strict shows the content to an IP-Adapter, and beside a LoRA there is none by default; give "
+                "adapter=base, or preserve=balanced"
+            )
+        return self

@@ -69,6 +69,7 @@ _OF_A_MACHINE: Final = frozenset(
         "dtype",
         "init",
         "ip_adapter",
+        "lora",
         "memory",
         "model",
         "runtime",

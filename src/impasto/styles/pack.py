@@ -55,7 +55,7 @@ RESERVED: Final = frozenset(
 _OWN_FOLDERS: Final = frozenset({"inputs", "masks", "pictures", "rejected"})
 _FOLDER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _-]{0,62}[A-Za-z0-9_-])?")
 #: Settings that may be paths of files.
-PATHS: Final = ("init", "model", "vgg_weights", "ip_adapter", "control_model")
+PATHS: Final = ("init", "model", "vgg_weights", "ip_adapter", "control_model", "lora")
 #: Formats of 8 bits a channel.
 _SHALLOW: Final = ("jpg", "webp", "avif")
 

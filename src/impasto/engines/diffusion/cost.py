@@ -54,7 +54,9 @@ class Sizes:
         self.text = sum(parameters(folder) for folder in text if folder.is_dir())
         self.vae = parameters(sources.base / "vae")
         self.control = 0 if sources.control is None else parameters(sources.control)
-        self.adapter = adapters * _in_file(sources.adapter.path)
+        self.adapter = 0 if sources.adapter is None else adapters * _in_file(sources.adapter.path)
+        if sources.style is not None:
+            self.adapter += _in_file(sources.style.path)
 
     def memory_mb(self, rung: Rung, pixels: int, itemsize: int) -> int:
         """Peak on the device, MiB."""
@@ -127,9 +129,24 @@ def seconds(
         device: where.
         dtype: in which format.
     """
-    operations, usual, at = _FORWARD[sources.family]
-    a_step = operations * (sizes.unet + sizes.control / 2) / usual * places / at * (2 if guided else 1)
-    return 0.1 + steps * (0.05 + a_step / (_speed(device, dtype) * _EFFICIENCY))
+    a_pass = seconds_of_a_pass(sources.family, sizes.unet + sizes.control / 2, places, device=device, dtype=dtype)
+    return 0.1 + steps * (0.05 + a_pass * (2 if guided else 1))
+
+
+def seconds_of_a_pass(
+    family: Family, parameters: float, places: int, *, device: torch.device, dtype: torch.dtype
+) -> float:
+    """About how long one picture takes through a UNet.
+
+    Args:
+        family: of the model.
+        parameters: of the UNet.
+        places: of the latents.
+        device: where.
+        dtype: in which format.
+    """
+    operations, usual, at = _FORWARD[family]
+    return operations * parameters / usual * places / at / (_speed(device, dtype) * _EFFICIENCY)
 
 
 @lru_cache(maxsize=4)

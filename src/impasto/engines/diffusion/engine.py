@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from impasto.engines.base import Region, RunPlan
     from impasto.engines.diffusion.painter import Painter
+    from impasto.engines.diffusion.preflight import AdapterFacts
     from impasto.images import Picture
     from impasto.progress import OnProgress
 
@@ -88,7 +89,7 @@ class DiffusionEngine:
             try:
                 return run.stylization(on_progress, token)
             except torch.OutOfMemoryError:
-                lower = _step_down(plan.rung)
+                lower = _step_down(plan.rung, worn=sources.style is not None)
             forget()
             run.use(replace(plan, rung=lower))
             try:
@@ -149,7 +150,6 @@ class _Run:
         self._start = self._first_picture(init)
         version = digest_of_all(sources.files())
         source = f"{sources.name} ({'; '.join(sources.licences) or 'a folder of the user'})"
-        self._version = version
         self._recipe = draft_recipe(
             DiffusionEngine.name, content, styles, regions, init, settings, Weights(source=source, sha256=version),
             precision,
@@ -168,6 +168,9 @@ class _Run:
         if plan.until and not cancel.stopped:
             loaded = self._painter()
             with loaded.lock:
+                loaded.wear(
+                    None if self._sources.style is None else self._sources.style.path, self._settings.lora_scale
+                )
                 request, small = self._request(loaded), self._sources.preview
                 prepared = time.perf_counter()
                 latents, steps = self._latents(loaded, request, small, prepared, on_progress, cancel)
@@ -238,18 +241,23 @@ class _Run:
     def _painter(self) -> Painter:
         sources = self._sources
         return painter(
-            sources.base, sources.family, sources.lora, sources.adapter, self.plan.adapters,
-            self._precision.device, self._precision.dtype, self.plan.rung, self._version,
+            sources.base, sources.family, sources.lora, sources.adapter, self.plan.adapters, self._precision.device,
+            self._precision.dtype, self.plan.rung, digest_of_all(sources.files(worn=False)),
         )  # fmt: skip
 
     def _request(self, loaded: Painter) -> Request:
         """The run in the painter's terms."""
         settings, plan, sources = self._settings, self.plan, self._sources
-        loaded.check_prompt(settings.prompt, "prompt")
+        prompt = self._prompt()
+        loaded.check_prompt(prompt, "prompt")
         loaded.check_prompt(settings.negative_prompt, "negative_prompt")
-        table = read_blocks(settings.blocks, sources.family)
-        scales = [scales_of(table, plan.ip_adapter_scale, loaded.unet)]
-        embeds, masks = self._embeds(loaded), self._masks()
+        scales: list[dict[str, float]] = []
+        embeds: tuple[Tensor, ...] = ()
+        masks = None
+        if sources.adapter is not None and sources.encoder is not None:
+            table = read_blocks(settings.blocks, sources.family)
+            scales = [scales_of(table, plan.ip_adapter_scale, loaded.unet)]
+            embeds, masks = self._embeds(loaded, sources.adapter, sources.encoder), self._masks()
         if plan.adapters == 2:
             scales.insert(0, scales_of({"": 1.0}, _CONTENT_SCALE, loaded.unet))
         height, width = (-(-side // loaded.multiple) * loaded.multiple for side in (plan.height, plan.width))
@@ -265,7 +273,7 @@ class _Run:
         return Request(
             height=height,
             width=width,
-            prompt=settings.prompt,
+            prompt=prompt,
             negative_prompt=settings.negative_prompt,
             start=None if plan.from_noise else padded(self._coloring.seen(self._start)),
             denoise=plan.denoise,
@@ -280,23 +288,30 @@ class _Run:
             seed=settings.seed,
         )
 
-    def _embeds(self, loaded: Painter) -> tuple[Tensor, ...]:
+    def _prompt(self) -> str:
+        """What is asked for, with the words that call a trained style."""
+        trigger = None if self._sources.style is None else self._sources.style.trigger
+        prompt = self._settings.prompt
+        if trigger is None or trigger in prompt:
+            return prompt
+        return f"{trigger}, {prompt}" if prompt else trigger
+
+    def _embeds(self, loaded: Painter, adapter: AdapterFacts, encoder: Path) -> tuple[Tensor, ...]:
         """What the adapters are told: the styles of every part, and with two adapters first the content."""
-        sources = self._sources
         from transformers import CLIPImageProcessorPil
 
-        preset = sources.encoder / "preprocessor_config.json"
-        side = int(read_json(sources.encoder / "config.json")["image_size"])
+        preset = encoder / "preprocessor_config.json"
+        side = int(read_json(encoder / "config.json")["image_size"])
         processor = (
-            CLIPImageProcessorPil.from_pretrained(sources.encoder, local_files_only=True)
+            CLIPImageProcessorPil.from_pretrained(encoder, local_files_only=True)
             if preset.is_file()
             else CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=side)
         )
         reader = ReferenceReader(
-            lambda: loaded.encoder(sources.encoder),
+            lambda: loaded.encoder(encoder),
             processor,
-            digest_of_all([*sorted(sources.encoder.glob("*.safetensors"))]) + str(loaded.dtype),
-            plus=sources.adapter.plus,
+            digest_of_all([*sorted(encoder.glob("*.safetensors"))]) + str(loaded.dtype),
+            plus=adapter.plus,
             crop=self._settings.crop,
         )
         with torch.no_grad():
@@ -364,8 +379,8 @@ def _decided(
     return settings.model_copy(update={"memory": plan.rung}), sources, plan, precision
 
 
-def _step_down(rung: Rung) -> Rung:
-    """The next rung of the ladder.
+def _step_down(rung: Rung, *, worn: bool) -> Rung:
+    """The next rung of the ladder; a LoRA cannot be worn in fp8.
 
     Raises:
         OutOfMemoryError: there is none.
@@ -374,6 +389,8 @@ def _step_down(rung: Rung) -> Rung:
     if index + 1 == len(RUNGS):
         _out_of_memory(rung, None)
     lower = RUNGS[index + 1]
+    if worn and lower == "fp8":
+        lower = RUNGS[index + 2]
     _log.warning("the GPU's memory does not do for memory=%s; painting again with memory=%s", rung, lower)
     return lower
 

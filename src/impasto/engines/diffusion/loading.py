@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+#: What a LoRA is called on the networks that wear it.
+STYLE: Final = "style"
 #: Packages of the extra that must be there.
 _PACKAGES: Final = ("diffusers", "transformers", "accelerate", "peft")
 
@@ -50,12 +52,12 @@ def require_diffusers() -> None:
     hub_logging.set_verbosity_error()
 
 
-def load_base(folder: Path, dtype: torch.dtype) -> Any:
+def load_base(folder: Path, dtype: torch.dtype | dict[str, torch.dtype]) -> Any:
     """The text-to-image pipeline of a model's folder, on the CPU.
 
     Args:
         folder: in diffusers' layout.
-        dtype: of the networks.
+        dtype: of the networks, or of each by its name, with ``default`` for the others.
 
     Returns:
         A ``StableDiffusionXLPipeline`` or ``StableDiffusionPipeline``, without safety checker and watermark.
@@ -131,6 +133,19 @@ def merge_lora(pipeline: Any, path: Path) -> None:
         pipeline.load_lora_weights(load_file(path), adapter_name="merged")
         pipeline.fuse_lora()
         pipeline.unload_lora_weights()
+    except (ValueError, RuntimeError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{path.name} does not fit the model: {_first_line(error)}") from error
+
+
+def load_style(pipeline: Any, path: Path) -> None:
+    """Put a LoRA onto a pipeline's networks, as the adapter ``STYLE``.
+
+    Raises:
+        WeightsError: it is a pickle, or does not fit.
+    """
+    refuse_pickle(path)
+    try:
+        pipeline.load_lora_weights(load_file(path), adapter_name=STYLE)
     except (ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise WeightsError(f"{path.name} does not fit the model: {_first_line(error)}") from error
 

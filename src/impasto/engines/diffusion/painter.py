@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from impasto.engines.diffusion.loading import (
+    STYLE,
     load_adapter,
     load_base,
     load_control,
     load_encoder,
     load_small_vae,
+    load_style,
     merge_lora,
     require_diffusers,
 )
@@ -93,7 +95,7 @@ class Painter:
     """Networks in memory; see :func:`painter` for one that is kept."""
 
     def __init__(
-        self, base: Path, family: Family, lora: Path | None, adapter: AdapterFacts, adapters: int,
+        self, base: Path, family: Family, lora: Path | None, adapter: AdapterFacts | None, adapters: int,
         device: torch.device, dtype: torch.dtype, rung: Rung,
     ) -> None:  # fmt: skip
         self.lock = threading.Lock()
@@ -101,18 +103,20 @@ class Painter:
         self._family, self._rung = family, rung
         self._control: tuple[Path, Any] | None = None
         self._preview: tuple[Path, Any] | None = None
+        self._style: Path | None = None
         with _leaving_no_trace():
             self._base = load_base(base, dtype)
             if lora is not None:
                 merge_lora(self._base, lora)
-            check_fit(adapter, self._base.unet)
-            tensors = load_adapter(adapter.path)
-            self._base.load_ip_adapter(
-                [tensors] * adapters,
-                subfolder="",
-                weight_name=[adapter.path.name] * adapters,
-                image_encoder_folder=None,
-            )
+            if adapter is not None:
+                check_fit(adapter, self._base.unet)
+                tensors = load_adapter(adapter.path)
+                self._base.load_ip_adapter(
+                    [tensors] * adapters,
+                    subfolder="",
+                    weight_name=[adapter.path.name] * adapters,
+                    image_encoder_folder=None,
+                )
             if rung == "fp8":  # after the adapter, which would turn it back
                 _keep_in_8_bits(self._base.unet, dtype)
             if rung == "whole":
@@ -147,6 +151,38 @@ class Painter:
                 "word or a part of a long one)"
             )
 
+    def wear(self, style: Path | None, scale: float) -> None:
+        """Put on a LoRA, or take off the one that is on; the networks are then what they were before, bit for bit.
+
+        Args:
+            style: its file, which was checked (lora.py); None: none.
+            scale: how strongly it acts.
+
+        Raises:
+            WeightsError: it cannot be loaded; none is on then.
+        """
+        if self._style == style and style is None:
+            return
+        # A run before has left the hooks that move networks, and diffusers would put them back for its own device.
+        self._base.remove_all_hooks()
+        if self._style is not None and self._style != style:
+            self._undress()
+        if style is None:
+            return
+        if self._style is None:
+            with _leaving_no_trace():
+                try:
+                    load_style(self._base, style)
+                except BaseException:
+                    self._undress()  # what a load that failed leaves behind would be in the way of the next
+                    raise
+            self._style = style
+        self._base.set_adapters([STYLE], [scale])
+
+    def _undress(self) -> None:
+        self._base.unload_lora_weights()
+        self._style = None
+
     def paint(self, request: Request, control: Path | None, on_step: OnStep) -> Tensor:
         """Run it.
 
@@ -177,7 +213,11 @@ class Painter:
         if request.control is not None:
             picture = "image" if request.start is None else "control_image"
             options |= {picture: request.control, "controlnet_conditioning_scale": request.control_scale}
-        self._set_scales(request.scales)
+        if request.embeds:
+            options["ip_adapter_image_embeds"] = [
+                (each if guided else each[1:]).to(self.device, self.dtype) for each in request.embeds
+            ]
+            self._set_scales(request.scales)
         try:
             result = pipeline(
                 prompt=request.prompt,
@@ -186,9 +226,6 @@ class Painter:
                 num_inference_steps=request.timetable,
                 guidance_scale=request.guidance_scale,
                 generator=torch.Generator().manual_seed(request.seed),  # of the CPU: the same on every device
-                ip_adapter_image_embeds=[
-                    (each if guided else each[1:]).to(self.device, self.dtype) for each in request.embeds
-                ],
                 callback_on_step_end=after_step,
                 callback_on_step_end_tensor_inputs=["latents"],
                 output_type="latent",
@@ -288,7 +325,7 @@ _loading = threading.Lock()
 
 
 def painter(
-    base: Path, family: Family, lora: Path | None, adapter: AdapterFacts, adapters: int, device: torch.device,
+    base: Path, family: Family, lora: Path | None, adapter: AdapterFacts | None, adapters: int, device: torch.device,
     dtype: torch.dtype, rung: Rung, version: str,  # other files under the same names are another model
 ) -> Painter:  # fmt: skip
     """The networks of a model, kept until others are asked for.

@@ -58,7 +58,7 @@ class Plan:
     ip_adapter_scale: float
     control_scale: float
     adapters: int
-    """2 with preserve=strict: the content is the first one's reference."""
+    """2 with preserve=strict: the content is the first one's reference; 0 where a LoRA alone gives the style."""
     rung: Rung
     memory_mb: int
     seconds: float
@@ -113,13 +113,19 @@ def plan_run(
             raise SettingsError(f"the recipe's scales do not fit a run over {width}x{height} px; it was changed")
         until = scales[0].steps
     strict = settings.preserve == "strict"
-    adapters = 2 if strict else 1
+    adapters = 0 if sources.adapter is None else 2 if strict else 1
     guidance = sources.guidance_scale if settings.guidance_scale is None else settings.guidance_scale
     sizes = Sizes(sources, adapters)
     itemsize = precision.dtype.itemsize
     rung = choose_rung(
         settings.memory, sizes, height * width, precision.device, itemsize, free_memory_mb(precision.device)
     )
+    if sources.style is not None and rung == "fp8":
+        if settings.memory == "fp8":
+            raise SettingsError(
+                "memory=fp8 cannot be used with a LoRA, which would be rounded to 8 bits too; use memory=groups"
+            )
+        rung = "groups"
     side = 2 ** (len(read_json(sources.base / "vae" / "config.json").get("block_out_channels", (1,) * 4)) - 1)
     expected = seconds(
         sources,

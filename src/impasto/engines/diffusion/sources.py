@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from impasto.engines.diffusion.digests import check
+from impasto.engines.diffusion.lora import LoraFacts, check_lora, lora_facts
 from impasto.engines.diffusion.preflight import (
     AdapterFacts,
     adapter_facts,
@@ -45,27 +46,34 @@ class Sources:
     """The model's, or its folder's."""
     family: Family
     base: Path
-    adapter: AdapterFacts
-    encoder: Path
+    adapter: AdapterFacts | None
+    """With its encoder; None: a LoRA alone gives the style."""
+    encoder: Path | None
     control: Path | None
     control_kind: Control | None
     preview: Path | None
     lora: Path | None
+    """Merged into the base for few steps."""
     scheduler: str
     steps: int
     guidance_scale: float
     licences: tuple[str, ...]
     """Of the registry's parts; what a user's own folder may be used for only the user knows."""
+    style: LoraFacts | None = None
+    """A LoRA that was trained on a style."""
 
-    def files(self) -> Iterator[Path]:
-        """Everything that decides the picture."""
-        folders = [self.base, *(path for path in sorted(self.base.iterdir()) if path.name in _NESTED), self.encoder]
-        for folder in folders if self.control is None else [*folders, self.control]:
-            for kind in ("*.safetensors", "*.json", "*.txt"):
-                yield from sorted(folder.glob(kind))
-        yield self.adapter.path
+    def files(self, *, worn: bool = True) -> Iterator[Path]:
+        """Everything that decides the picture; without ``worn`` only what stays loaded when the style changes."""
+        yield from base_files(self.base)
+        for folder in (self.encoder, self.control):
+            if folder is not None:
+                yield from _in_folder(folder)
+        if self.adapter is not None:
+            yield self.adapter.path
         if self.lora is not None:
             yield self.lora
+        if worn and self.style is not None:
+            yield self.style.path
 
 
 def gather(settings: DiffusionSettings) -> Sources:
@@ -75,36 +83,76 @@ def gather(settings: DiffusionSettings) -> Sources:
         WeightsError: something is missing, damaged, a pickle, or does not belong together.
         SettingsError: an unknown model, a control that the model has none for, or a licence that was not accepted.
     """
-    named = settings.model or "sdxl"
+    style = None if settings.lora is None else lora_facts(Path(settings.lora))
+    if settings.adapter is None:  # a LoRA is the style; who wants the references' look besides says so
+        settings = settings.model_copy(update={"adapter": "base" if style is None else "none"})
+    model, folder = named_model(settings.model or (style.model if style is not None else None))
+    sources = _of_registry(model, settings) if model is not None else _of_folder(folder, settings)
+    if style is None:
+        return sources
+    check_lora(style, sources.base)
+    return replace(sources, style=style)
+
+
+def named_model(name: str | None) -> tuple[Model | None, Path]:
+    """What a name of a model means: a model of the registry, or a folder.
+
+    Raises:
+        SettingsError: neither.
+    """
+    named = name or "sdxl"
     model = MODELS.get(named)
     if model is None and not Path(named).exists() and len(Path(named).parts) == 1:
         raise SettingsError(
             f"no model named {named!r}; there are {', '.join(MODELS)}, or give the path of a folder in the layout of "
             "diffusers"
         )
-    return _of_registry(model, settings) if model is not None else _of_folder(Path(named), settings)
+    return model, Path(named)
 
 
-def _of_registry(model: Model, settings: DiffusionSettings) -> Sources:
+def located_base(model: Model, *, accept_license: bool) -> Path:
+    """The checked folder of a registered model's base.
+
+    Raises:
+        SettingsError: a licence was not accepted.
+        WeightsError: it is missing, damaged or of another family.
+    """
     for part in (PARTS[model.base], *((PARTS[model.lora],) if model.lora else ())):
-        if not part.commercial and not settings.accept_license:
+        if not part.commercial and not accept_license:
             raise SettingsError(
                 f"model {model.id} is under {part.licence}, which forbids commercial use; give accept_license to use "
                 "it for other ends, or take another model"
             )
-    base, used = _located(model.base), [PARTS[model.base]]
+    base = _located(model.base)
     if check_base(base.folder) != model.family:
         raise WeightsError(f"{base.folder} is not a model of {model.family}; download it again")
-    facts, encoder = _adapter(model, settings, base.folder, used)
+    return base.folder
+
+
+def base_files(base: Path) -> Iterator[Path]:
+    """Everything of a base that decides what it paints."""
+    for folder in [base, *(path for path in sorted(base.iterdir()) if path.name in _NESTED)]:
+        yield from _in_folder(folder)
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    for kind in ("*.safetensors", "*.json", "*.txt"):
+        yield from sorted(folder.glob(kind))
+
+
+def _of_registry(model: Model, settings: DiffusionSettings) -> Sources:
+    base = located_base(model, accept_license=settings.accept_license)
+    used = [PARTS[model.base]]
+    facts, encoder = _adapter(model, settings, base, used)
     kind = _kind(settings, next(iter(model.controls)))
-    control = _control(model, kind, settings, base.folder, used)
+    control = _control(model, kind, settings, base, used)
     lora = None if model.lora is None else _only_file(_located(model.lora).files.values())
     if model.lora is not None:
         used.append(PARTS[model.lora])
     preview = find(PARTS[model.preview])
     small = None if preview is None else preview.folder
     return Sources(
-        model.id, model.family, base.folder, facts, encoder, control, kind, small, lora,
+        model.id, model.family, base, facts, encoder, control, kind, small, lora,
         model.scheduler, model.steps, model.guidance_scale, _licences(used),
     )  # fmt: skip
 
@@ -114,7 +162,7 @@ def _of_folder(folder: Path, settings: DiffusionSettings) -> Sources:
     like = MODELS[_LIKE[family]]
     used: list[Part] = []
     inside = sorted((folder / ADAPTER_FOLDER).glob("*.safetensors"))
-    if inside and settings.ip_adapter is None:
+    if inside and settings.ip_adapter is None and settings.adapter in ("base", "plus"):
         settings = settings.model_copy(update={"ip_adapter": str(_named_like(inside, settings.adapter))})
     facts, encoder = _adapter(like, settings, folder, used)
     own = [kind for kind in get_args(Control) if (folder / _CONTROL_FOLDER.format(kind=kind)).is_dir()]
@@ -129,8 +177,12 @@ def _of_folder(folder: Path, settings: DiffusionSettings) -> Sources:
     )  # fmt: skip
 
 
-def _adapter(model: Model, settings: DiffusionSettings, base: Path, used: list[Part]) -> tuple[AdapterFacts, Path]:
+def _adapter(
+    model: Model, settings: DiffusionSettings, base: Path, used: list[Part]
+) -> tuple[AdapterFacts, Path] | tuple[None, None]:
     """The adapter's facts and its encoder's folder, which belong together and to the base."""
+    if settings.adapter is None or settings.adapter == "none":
+        return None, None
     if settings.ip_adapter is not None:
         path = Path(settings.ip_adapter)
         refuse_pickle(path)
