@@ -14,7 +14,7 @@ from pydantic import Field
 
 from impasto.agents.answers import Answer
 from impasto.agents.campaigns import campaign_request
-from impasto.agents.choosing import Choice, Estimates, Failure, Faithfulness, Preset, Quality, choose
+from impasto.agents.choosing import Estimates, Failure, Faithfulness, Preset, Quality, choose
 from impasto.agents.judging import Judge, Verdict
 from impasto.agents.pictures import Pictures
 from impasto.agents.schemas import SETTING
@@ -22,7 +22,7 @@ from impasto.agents.talk import WHY, Talk
 from impasto.agents.waiting import need_worker, wait_for
 from impasto.errors import InputError
 from impasto.jobs.durable import DurableJobs
-from impasto.jobs.job import ASSET, MAX_SIZE_PX, STYLE, Job, JobRequest
+from impasto.jobs.job import ASSET, MAX_SIZE_PX, STYLE, Job, JobRequest, Served
 from impasto.jobs.keys import Quota
 from impasto.jobs.refusals import IdempotencyError
 from impasto.settings import DEFAULT_PX, ENGINES, QUALITIES
@@ -89,9 +89,7 @@ class Tools:
     def describe_engines(
         self,
         image_size: Annotated[int, Field(ge=16, le=MAX_SIZE_PX, description="longer side of the output, pixels")] = 512,
-        settings_of: Annotated[
-            Literal["fast", "optimize"] | None, Field(description="also list every setting of this engine")
-        ] = None,
+        settings_of: Annotated[Served | None, Field(description="also list every setting of this engine")] = None,
     ) -> Answer:
         """Describe the qualities and what each takes here: engine, seconds, limits, jobs that wait."""
         size = (image_size, image_size * 3 // 4)
@@ -111,6 +109,9 @@ class Tools:
         ] = [],  # noqa: B006 — never changed, and an empty list is what the schema shall show
         quality: Annotated[
             Quality | None, Field(description="draft: one pass; standard; fine. Left out, the best that ends in wait_s")
+        ] = None,
+        engine: Annotated[
+            Literal["diffusion"] | None, Field(description="a diffusion model instead, if the service offers it")
         ] = None,
         preset: Annotated[Preset | None, SETTING] = None,
         strength: Annotated[float | None, SETTING] = None,
@@ -153,6 +154,16 @@ class Tools:
         if known is not None:
             self._check_same(known, asset, styles, explicit, quality)
             job, why = self._revived(known), self.talk.why(known)
+        elif engine is not None:
+            if quality or preset or faithfulness or avoid:
+                raise InputError(
+                    "quality, preset, faithfulness and avoid choose between the other engines; leave them out with "
+                    "engine diffusion, or leave out engine"
+                )
+            request = JobRequest.of(content=asset, styles=styles, engine=engine, settings=explicit, format=format)
+            need_worker(self.jobs)
+            job = self.jobs.submit(request, owner=self.owner, idempotency_key=key, quota=self._quota)
+            why = self._remember(job, "engine diffusion as asked for.")
         else:
             from impasto.jobs.previews import size_of
 
@@ -177,7 +188,7 @@ class Tools:
             )
             need_worker(self.jobs)
             job = self.jobs.submit(request, owner=self.owner, idempotency_key=key, quota=self._quota)
-            why = self._remember(job, choice)
+            why = self._remember(job, choice.why)
         # Who asks again for a job that another call began does not end it by going away.
         job = self._wait(job, wait_s, drop=known is None and job.created_s >= started)
         left = wait_s - (time.time() - started)
@@ -357,12 +368,12 @@ class Tools:
             job = self._wait(job, _CANCEL_WAIT_S, drop=False)
         return self.jobs.retry(job.id, owner=self.owner, quota=self._quota) if job.state == "cancelled" else job
 
-    def _remember(self, job: Job, choice: Choice) -> str:
+    def _remember(self, job: Job, why: str) -> str:
         """Keep why a job is as it is, beside its files."""
         folder = self.jobs.store.job(job.id)
         folder.make()
-        write_whole(folder.path / WHY, choice.why.encode())
-        return choice.why
+        write_whole(folder.path / WHY, why.encode())
+        return why
 
 
 def _for(quality: str | None, settings: dict[str, Any]) -> dict[str, Any]:

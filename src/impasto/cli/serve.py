@@ -121,13 +121,11 @@ def serve(
 
     jobs = _open(home, database, limits=Limits(queued=queue), patience_s=_PATIENCE_S)
     _log_as(log)
-    from impasto.jobs.config import ServiceFile
     from impasto.jobs.keys import list_keys
     from impasto.jobs.supervisor import Supervisor
     from impasto.service.config import ServiceConfig
     from impasto.service.server import serve as run
 
-    ServiceFile.load(jobs.store.home)  # the worker reads it too, but would be started over and over to say the same
     if golden is not None and not (golden / "golden.json").is_file():
         raise InputError(f"there is no golden.json in {str(golden)!r}; `impasto golden DIR --record` writes it")
     check = _check(safety)

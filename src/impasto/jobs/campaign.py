@@ -6,6 +6,7 @@ import json
 import shutil
 import tomllib
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -16,6 +17,7 @@ from impasto.settings import ENGINES, STARTS
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Self
 
@@ -93,6 +95,11 @@ class CampaignRequest(BaseModel):
         return tuple(word for word in self.style_words if not ASSET.fullmatch(word))
 
     @property
+    def engine_name(self) -> str:
+        """The engine that the pack asks for."""
+        return self.rules().run[0]
+
+    @property
     def image_size(self) -> int | None:
         """The longer side that the pack asks for, if it can be read."""
         size = self.rules().run[1].get("image_size")
@@ -145,7 +152,9 @@ def _check_settings(engine: str, settings: dict[str, Any]) -> None:
         raise SettingsError(f"image_size is {size}, and at most {MAX_SIZE_PX} is taken by a service")
 
 
-def lay_out(request: CampaignRequest, store: Store, owner: str, place: Path) -> tuple[Pack, Path]:
+def lay_out(
+    request: CampaignRequest, store: Store, owner: str, place: Path, own: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Pack, Path]:
     """Put a campaign's pictures into a folder under their names. Said again, it changes nothing.
 
     They are links to the uploads, which may then be deleted.
@@ -155,6 +164,7 @@ def lay_out(request: CampaignRequest, store: Store, owner: str, place: Path) -> 
         store: where the uploads lie.
         owner: whose.
         place: the folder; made if it is not there.
+        own: settings that are the service's.
 
     Returns:
         The pack with its styles and masks as paths, and a manifest of the pictures.
@@ -165,6 +175,7 @@ def lay_out(request: CampaignRequest, store: Store, owner: str, place: Path) -> 
         OutputError: it cannot be written.
     """
     pack = request.rules()
+    pack = pack.model_copy(update={"settings": {**pack.settings, **own}})
 
     def put(asset: str, kind: str, stem: str) -> str:
         target = place / kind / f"{stem}.picture"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
@@ -24,7 +25,7 @@ from impasto.provenance.safety import why_unsafe
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from impasto.batch.job import Job as Row
     from impasto.batch.plan import Plan
@@ -57,6 +58,7 @@ class CampaignChunk:
         one_step: whether to end after the first row.
         signer: who signs the pictures; None: nobody.
         safety: the safety check that looks at them; None: none does.
+        own: settings of the engine that are the service's.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class CampaignChunk:
         one_step: bool = False,
         signer: Signer | None = None,
         safety: str | None = None,
+        own: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._job, self._store, self._report = job, store, report
-        self._signer, self._safety = signer, safety
+        self._signer, self._safety, self._own = signer, safety, own
         self._is_leaving, self._alive, self._one_step = is_leaving, alive, one_step
         self._folder = store.job(job.id)
         self._token = CancelToken()
@@ -119,7 +122,7 @@ class CampaignChunk:
             self._measured[found.key] = found
         lines = _lines(self._folder.path / _FAILED)
         self._failed = {line["key"] for line in lines if line["run"] == self._job.runs}
-        pack, manifest = lay_out(self._job.request, self._store, self._job.owner, self._folder.path)
+        pack, manifest = lay_out(self._job.request, self._store, self._job.owner, self._folder.path, self._own)
         try:
             campaign = advance_campaign(
                 pack,

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from filelock import FileLock, Timeout
@@ -23,7 +24,7 @@ from impasto.progress import Cancelled, CancelToken
 from impasto.provenance.safety import why_unsafe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -67,6 +68,7 @@ class Chunk:
         one_step: whether it shall end after its first step.
         signer: who signs the result; None: nobody.
         safety: the safety check that looks at it; None: none does.
+        own: settings of the engine that are the service's.
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class Chunk:
         one_step: bool = False,
         signer: Signer | None = None,
         safety: str | None = None,
+        own: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._job, self._store, self._report = job, store, report
         self._is_leaving, self._alive, self._one_step = is_leaving, alive, one_step
-        self._signer, self._safety = signer, safety
+        self._signer, self._safety, self._own = signer, safety, own
         self._folder: JobFolder = store.job(job.id)
         self._token = CancelToken()
         self._ends = job.request.engine_name in _RESUMABLE
@@ -124,7 +127,7 @@ class Chunk:
                 workdir=self._folder.workdir,
                 on_progress=self._on_progress,
                 cancel=self._token,
-                **request.settings,
+                **{**request.settings, **self._own},
             )
         except Cancelled:
             if self._wanted == "discard":

@@ -61,11 +61,34 @@ class DriftConfig(_Table):
     recent: int = Field(default=50, ge=20, description="the last results")
 
 
+class DiffusionConfig(_Table):
+    """That jobs may be painted by engine diffusion, which holds a worker for longer than the others, and with what."""
+
+    model: str = Field("sdxl", min_length=1, description="of the registry, or a folder's path")
+    accept_license: bool = Field(False, description="that of a model which is not for commercial use")
+
+
 class ServiceFile(_Table):
     """All of ``impasto.toml``."""
 
     canary: CanaryConfig | None = None
+    diffusion: DiffusionConfig | None = None
     drift: DriftConfig = Field(default_factory=DriftConfig)
+
+    def settings_for(self, engine: str) -> dict[str, Any]:
+        """Settings that are the service's, not a client's.
+
+        Raises:
+            SettingsError: the engine is not offered.
+        """
+        if engine != "diffusion":
+            return {}
+        if self.diffusion is None:
+            raise SettingsError(
+                "this service does not offer engine diffusion; give fast or optimize, or a quality "
+                f"(whoever runs it can offer it by [diffusion] in {CONFIG_FILE})"
+            )
+        return self.diffusion.model_dump()
 
     @classmethod
     def load(cls, home: Path) -> Self:

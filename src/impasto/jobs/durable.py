@@ -18,6 +18,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from impasto.jobs import order, outcomes, table
 from impasto.jobs.admission import Limits, admit, admit_owner
 from impasto.jobs.audit import note_deleted
+from impasto.jobs.config import ServiceFile
 from impasto.jobs.database import database_url, open_database
 from impasto.jobs.job import QueueState
 from impasto.jobs.keys import NO_QUOTA, Quota, limits_running
@@ -60,7 +61,7 @@ class DurableJobs:
 
     Raises:
         OutputError: the folder cannot be made.
-        SettingsError: the database cannot be used.
+        SettingsError: the database cannot be used, or the service's ``impasto.toml`` says what cannot be done.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DurableJobs:
     ) -> None:
         self.store = Store(home)
         self.limits = limits or Limits()
+        self.config = ServiceFile.load(home)
         self.url = database_url(database, home)
         self.engine = open_database(self.url, patience_s=patience_s)
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
@@ -110,6 +112,7 @@ class DurableJobs:
         replace: bool,
     ) -> Job[Any]:
         self._require_assets(request, owner)
+        self.config.settings_for(request.engine_name)
         for name in request.library_styles:
             get_style(name)
         try:

@@ -19,8 +19,8 @@ Wish = Literal["keep", "discard", "pause"]
 ENDED: Final[frozenset[str]] = frozenset({"done", "failed", "cancelled"})
 
 ASSET: Final = re.compile(r"[0-9a-f]{64}")
-#: Engines that a service paints with: diffusion would hold a worker for minutes, and its models are not a client's.
-Served = Literal["fast", "optimize"]
+#: Engines that a service paints with; diffusion only where its owner offers it (see jobs/config.py).
+Served = Literal["diffusion", "fast", "optimize"]
 STYLE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 JOB: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -29,6 +29,10 @@ MAX_SIZE_PX: Final = 4096
 
 #: Settings that are not a client's: they name files or devices of the machine, or cannot be gone on with.
 NOT_YOURS: Final = {
+    "accept_license": "whoever runs the server accepts licences",
+    "control_model": "it names a file of the server",
+    "ip_adapter": "it names a file of the server",
+    "lora": "it names a file of the server; give a style that has one",
     "model": "it names a file of the server",
     "vgg_weights": "it names a file of the server",
     "device": "the server chooses it",

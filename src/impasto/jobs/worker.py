@@ -19,7 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.errors import InputError
 from impasto.jobs import canary, judging, order, table
-from impasto.jobs.config import ServiceFile
 from impasto.jobs.durable import APPLICATION, CONTRACT, QUEUE, WORKFLOW, DurableJobs
 from impasto.jobs.origin import belonging_to, end_tracing, start_tracing, tracing_is_wanted
 from impasto.jobs.outcomes import engine_of
@@ -72,7 +71,6 @@ class Worker:
     ) -> None:
         self._jobs, self._slot, self._silence_s, self._judge = jobs, slot, silence_s, judge
         self._signer, self._safety = signer, safety
-        self._config = ServiceFile.load(jobs.store.home)
         self._leaving = threading.Event()
         self._at_work = threading.Lock()
 
@@ -103,7 +101,7 @@ class Worker:
         start_tracing("worker")
         self._beat()
         self._launch()
-        judging.Judge(self._jobs, self._at_work, self._leaving, self._config).start()
+        judging.Judge(self._jobs, self._at_work, self._leaving, self._jobs.config).start()
         while not self._leaving.wait(_BEAT_S if is_wanted() else 0):
             if not is_wanted():
                 self.leave()
@@ -146,7 +144,7 @@ class Worker:
             with _database_or_end(), self._jobs.engine.begin() as connection:
                 job = table.begin(connection, job_id, ticket)
                 if job is not None:
-                    job = canary.assign(connection, job, self._config.canary)
+                    job = canary.assign(connection, job, self._jobs.config.canary)
             if job is None:
                 return "over"
             with belonging_to(job):
@@ -200,9 +198,10 @@ class Worker:
             # Just begun, or again: one step is enough to show that the job gets on, and that whatever ended its worker
             # before was something else.
             one_step = job.attempts > 0
-            checks: dict[str, Any] = {"signer": self._signer, "safety": self._safety}
+            own = self._jobs.config.settings_for(job.request.engine_name)
+            more: dict[str, Any] = {"signer": self._signer, "safety": self._safety, "own": own}
             with watched(patience_s(job.request.image_size)) as alive:
-                chunk = what(job, self._jobs.store, report, self._leaving.is_set, alive, one_step=one_step, **checks)
+                chunk = what(job, self._jobs.store, report, self._leaving.is_set, alive, one_step=one_step, **more)
                 facts = chunk.run()
         except Cancelled:
             if job.kind == "picture":  # of a campaign, finished rows stay

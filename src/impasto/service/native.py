@@ -284,10 +284,11 @@ def styles(owner: Owner) -> dict[str, Any]:  # noqa: ARG001 — a key is needed 
 
 
 @router.get("/engines", responses={**answer(200, Engines, "The engines."), **errors()})
-def engines(owner: Owner) -> dict[str, Any]:  # noqa: ARG001
+def engines(service: Service, owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     """Engines with their settings as JSON schema, and what each quality stands for."""
     found = {}
-    for name in get_args(Served):
+    offered = {*get_args(Served)} - ({"diffusion"} if service.jobs.config.diffusion is None else set())
+    for name in sorted(offered):
         fields = ENGINES[name].model_json_schema()["properties"]
         found[name] = {key: field for key, field in fields.items() if key not in NOT_YOURS}
     return {
