@@ -10,7 +10,14 @@ import pytest
 
 import impasto
 from impasto.cli.options import PANELS
-from impasto.settings import ENGINES, AnyStyleTraining, DreamBoothTraining, OneStyleTraining, OptimizeSettings, VideoSettings
+from impasto.settings import (
+    ENGINES,
+    AnyStyleTraining,
+    DreamBoothTraining,
+    OneStyleTraining,
+    OptimizeSettings,
+    VideoSettings,
+)
 
 Run = Callable[..., CompletedProcess[str]]
 
