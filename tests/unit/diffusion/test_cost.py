@@ -31,7 +31,10 @@ def real_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> cost.Sizes:
     monkeypatch.setattr(cost, "parameters", lambda folder: sizes[folder.name])
     monkeypatch.setattr(cost, "_in_file", lambda _: sizes["adapter"])
     return cost.Sizes(
-        SimpleNamespace(base=tmp_path, control=tmp_path / "control", adapter=SimpleNamespace(path=tmp_path)), 1
+        SimpleNamespace(
+            base=tmp_path, control=tmp_path / "control", adapter=SimpleNamespace(path=tmp_path), style=None
+        ),
+        1,
     )
 
 

@@ -178,6 +178,14 @@ def test_style_of_a_training_is_found_by_name_and_paints(train, tmp_path: Path, 
         shutil.rmtree(library_folder() / "ink-lora")
 
 
+def test_stable_diffusion_15_is_trained_and_painted_with_by_its_own_model(train, tmp_path: Path) -> None:
+    """Trained without its LoRA for few steps, painted with it."""
+    run = train(model="sd15-lcm", target="style_block", steps=1, sample_every=1, sample_steps=1, accumulation=2)
+    assert all("unet.up_blocks.1." in name for name in load(run.file))
+    painted = api.generate(tmp_path / "mine", "a harbour", steps=1, dtype="float32")
+    assert painted.recipe.weights.source.startswith("sd15-lcm")
+
+
 def test_generate_refuses_what_is_about_a_content() -> None:
     with pytest.raises(impasto.SettingsError, match="strength is about the content"):
         api.generate("any", "words", strength=0.5)

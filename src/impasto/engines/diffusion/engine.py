@@ -21,8 +21,7 @@ from impasto.engines.diffusion.digests import digest_of_all
 from impasto.engines.diffusion.loading import require_diffusers
 from impasto.engines.diffusion.painter import Request, forget, painter
 from impasto.engines.diffusion.plan import SMALLEST_PX, Plan, gpu_precision, plan_run
-from impasto.engines.diffusion.preflight import read_json
-from impasto.engines.diffusion.reference import ReferenceReader
+from impasto.engines.diffusion.reference import ReferenceReader, processor_of
 from impasto.engines.diffusion.sources import Sources, gather
 from impasto.engines.evidence import draft_recipe, shares_of
 from impasto.engines.parts import Part, Source, divide
@@ -298,18 +297,9 @@ class _Run:
 
     def _embeds(self, loaded: Painter, adapter: AdapterFacts, encoder: Path) -> tuple[Tensor, ...]:
         """What the adapters are told: the styles of every part, and with two adapters first the content."""
-        from transformers import CLIPImageProcessorPil
-
-        preset = encoder / "preprocessor_config.json"
-        side = int(read_json(encoder / "config.json")["image_size"])
-        processor = (
-            CLIPImageProcessorPil.from_pretrained(encoder, local_files_only=True)
-            if preset.is_file()
-            else CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=side)
-        )
         reader = ReferenceReader(
             lambda: loaded.encoder(encoder),
-            processor,
+            processor_of(encoder),
             digest_of_all([*sorted(encoder.glob("*.safetensors"))]) + str(loaded.dtype),
             plus=adapter.plus,
             crop=self._settings.crop,

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from impasto.engines.diffusion.preflight import read_json
 from impasto.engines.diffusion.registry import cache_folder
 from impasto.errors import OutputError
 from impasto.images import resize
@@ -96,6 +97,16 @@ class ReferenceReader:
             given = self._encoder(seen).image_embeds.mean(0, keepdim=True)
             nothing = torch.zeros_like(given)
         return torch.stack([nothing, given]).float().cpu().contiguous()
+
+
+def processor_of(encoder: Path) -> Any:
+    """The preprocessing of an encoder's folder; where it says none, the usual one at its size."""
+    from transformers import CLIPImageProcessorPil
+
+    if (encoder / "preprocessor_config.json").is_file():
+        return CLIPImageProcessorPil.from_pretrained(encoder, local_files_only=True)
+    side = int(read_json(encoder / "config.json")["image_size"])
+    return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=side)
 
 
 def _shown(source: Source) -> Tensor:

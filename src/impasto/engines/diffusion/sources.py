@@ -86,6 +86,10 @@ def gather(settings: DiffusionSettings) -> Sources:
     style = None if settings.lora is None else lora_facts(Path(settings.lora))
     if settings.adapter is None:  # a LoRA is the style; who wants the references' look besides says so
         settings = settings.model_copy(update={"adapter": "base" if style is None else "none"})
+    if style is not None and settings.model is None and style.about and style.model is None:
+        raise SettingsError(
+            f"the LoRA was trained on a model of the user's, {style.about.get('base')!r}; give its folder by model=PATH"
+        )
     model, folder = named_model(settings.model or (style.model if style is not None else None))
     sources = _of_registry(model, settings) if model is not None else _of_folder(folder, settings)
     if style is None:

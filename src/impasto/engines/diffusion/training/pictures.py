@@ -137,8 +137,7 @@ def look_at(paths: Sequence[Path], captions: Sequence[str], *, size: int, multip
 
     Raises:
         UnreadableImageError: one cannot be read.
-        ImageTooSmallError: one would have to be enlarged more than twice.
-        SettingsError: the size is below what the model takes.
+        ImageTooSmallError: one would have to be enlarged more than twice, or the size is below what the model takes.
     """
     shapes = buckets(size, multiple)
     if not shapes:

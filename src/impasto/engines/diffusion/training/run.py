@@ -183,10 +183,16 @@ def train_lora(
         "dtype": str(precision.dtype).removeprefix("torch."),
     }
     with open_workdir(workdir, about | {"files": pictures_of, "torch": torch.__version__}) as opened:
-        run = _Run(base, settings, precision, workdir, about)
-        trainer = run.prepared(seen, shown, painted, look, cancel)
-        trainer.run(opened, on_progress, cancel, run.preview, lambda step: run.after_step(step, trainer))
-        preview = run.preview() if settings.sample_every else None
+        try:
+            run = _Run(base, settings, precision, workdir, about)
+            trainer = run.prepared(seen, shown, painted, look, cancel)
+            trainer.run(opened, on_progress, cancel, run.preview, lambda step: run.after_step(step, trainer))
+            preview = run.preview() if settings.sample_every else None
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemoryError(
+                f"a training with size={size} and batch={settings.batch} does not fit into the GPU's memory; use a "
+                "smaller batch or size, checkpointing=on, or model=sd15-lcm"
+            ) from error
         return TrainedLora(
             run.file(trainer), run.about(trainer), trainer.history, preview, paths, base.licence,
             stopped_early=trainer.step < settings.steps,
@@ -218,23 +224,17 @@ class _Run:
     ) -> Trainer:
         """Paint the prior if need be, encode everything, put the LoRA on."""
         settings, pipeline = self._settings, self._pipeline
-        try:
-            pipeline.to(self._precision.device)
-            square = look["size"] // self._base.multiple * self._base.multiple
-            self._sampler = Sampler(
-                pipeline, self._read(""), size=(square, square), steps=settings.sample_steps,
-                guidance=self._base.guidance, precision=self._precision,
-            )  # fmt: skip
-            if painted and settings.prior_prompt:
-                shown = self._painted_prior(settings.prior_prompt, painted, look, cancel)
-            prompts = settings.sample_prompts or tuple(dict.fromkeys(each.caption for each in seen))[:_MOST_SAMPLES]
-            self._samples = [self._read(prompt) for prompt in prompts]
-            encoded = self._encoded([seen, shown])
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"the model does not fit into the GPU's memory with size={look['size']}; use a smaller size, or "
-                "model=sd15-lcm"
-            ) from error
+        pipeline.to(self._precision.device)
+        square = look["size"] // self._base.multiple * self._base.multiple
+        self._sampler = Sampler(
+            pipeline, self._read(""), size=(square, square), steps=settings.sample_steps,
+            guidance=self._base.guidance, precision=self._precision,
+        )  # fmt: skip
+        if painted and settings.prior_prompt:
+            shown = self._painted_prior(settings.prior_prompt, painted, look, cancel)
+        prompts = settings.sample_prompts or tuple(dict.fromkeys(each.caption for each in seen))[:_MOST_SAMPLES]
+        self._samples = [self._read(prompt) for prompt in prompts]
+        encoded = self._encoded([seen, shown])
         pipeline.text_encoder = None
         if self._base.family == "sdxl":
             pipeline.text_encoder_2 = None

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from impasto.images import Picture, write
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from impasto.engines.diffusion.training.encoded import Text
     from impasto.progress import CancelToken
     from impasto.vgg import Precision
-
-from impasto.images import Picture, write
 
 
 class Sampler:

@@ -11,7 +11,7 @@ import torch
 
 from impasto.engines.checkpoint import Checkpoint
 from impasto.engines.diffusion.training.adapter import lora_parameters
-from impasto.errors import DivergedError, OutOfMemoryError
+from impasto.errors import DivergedError
 from impasto.progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -87,7 +87,6 @@ class Trainer:
 
         Raises:
             DivergedError: several steps in a row gave numbers that are not finite.
-            OutOfMemoryError: a step does not fit into the GPU's memory.
             InputError: the checkpoint is of another run, or damaged.
             OutputError: a checkpoint cannot be written; the one before is untouched.
             Cancelled: the token was cancelled; a checkpoint was written.
@@ -123,23 +122,17 @@ class Trainer:
             group["lr"] = self.rate(self.step)
         self._optimizer.zero_grad(set_to_none=True)
         found: dict[str, float] = {}
-        try:
-            for part in range(settings.accumulation):
-                number = self.step * settings.accumulation + part
-                for name, batches, weight in (
-                    ("style", self._batches, 1.0),
-                    ("prior", self._prior, settings.prior_weight),
-                ):
-                    if batches is None:
-                        continue
-                    loss = self._objective(batches.batch(number), number, name) * (weight / settings.accumulation)
-                    loss.backward()
-                    found[name] = found.get(name, 0.0) + float(loss.detach())
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"a step with batch={settings.batch} does not fit into the GPU's memory; use a smaller batch or size, "
-                "or checkpointing=on"
-            ) from error
+        for part in range(settings.accumulation):
+            number = self.step * settings.accumulation + part
+            for name, batches, weight in (
+                ("style", self._batches, 1.0),
+                ("prior", self._prior, settings.prior_weight),
+            ):
+                if batches is None:
+                    continue
+                loss = self._objective(batches.batch(number), number, name) * (weight / settings.accumulation)
+                loss.backward()
+                found[name] = found.get(name, 0.0) + float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), _CLIP))
         if math.isfinite(norm) and all(map(math.isfinite, found.values())):
             self._optimizer.step()
