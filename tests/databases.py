@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -28,7 +29,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
     folder = tmp_path_factory.mktemp("pg")
     if os.geteuid() == 0:  # it refuses to run as root
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for place in (folder, *folder.parents[:2]):
+        ours = itertools.takewhile(
+            lambda place: place.owner() == "root" and place.stat().st_mode & 0o077 == 0, folder.parents
+        )
+        for place in (folder, *ours):
             place.chmod(0o755)
         shutil.chown(folder, "postgres")
     data = folder / "data"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class FakeJobs:
         self._paused_s: float | None = None
         self._keys: dict[tuple[str, str], str] = {}
         self._count = itertools.count(1)
+        self._taking = threading.Lock()
 
     def submit(
         self,
@@ -52,21 +54,22 @@ class FakeJobs:
         quota: Quota | None = None,
     ) -> Job:
         self._require(request, owner)
-        if idempotency_key is not None and (known := self._keys.get((owner, idempotency_key))):
-            if self._jobs[known].request != request:
-                raise IdempotencyError("used for another request")
-            return self._jobs[known]
-        if replace:
-            self.cancel_all(owner=owner, states=("queued",))
-        self._admit(owner, quota)
-        kind = "campaign" if isinstance(request, CampaignRequest) else "picture"
-        job = Job(secrets.token_hex(16), owner, "queued", request, time.time(), next(self._count), kind=kind)
-        self._jobs[job.id] = job
-        self._order.append(job.id)
-        self._line.append(job.id)
-        if idempotency_key is not None:
-            self._keys[owner, idempotency_key] = job.id
-        return job
+        with self._taking:
+            if idempotency_key is not None and (known := self._keys.get((owner, idempotency_key))):
+                if self._jobs[known].request != request:
+                    raise IdempotencyError("used for another request")
+                return self._jobs[known]
+            if replace:
+                self.cancel_all(owner=owner, states=("queued",))
+            self._admit(owner, quota)
+            kind = "campaign" if isinstance(request, CampaignRequest) else "picture"
+            job = Job(secrets.token_hex(16), owner, "queued", request, time.time(), next(self._count), kind=kind)
+            self._jobs[job.id] = job
+            self._order.append(job.id)
+            self._line.append(job.id)
+            if idempotency_key is not None:
+                self._keys[owner, idempotency_key] = job.id
+            return job
 
     def submit_campaign(
         self, request: CampaignRequest, *, owner: str, idempotency_key: str | None = None

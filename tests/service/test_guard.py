@@ -234,8 +234,8 @@ def _broken_job(home: Path) -> str:
     job = "b" * 32
     with sqlite3.connect(home / "jobs.sqlite") as file:
         file.execute(
-            "INSERT OR REPLACE INTO impasto_jobs (id, number, owner, state, request, created_s, changed, chunks, "
-            "attempts, runs) VALUES (?, -1, 'anna', 'done', '{}', 0, 0, 0, 0, 0)",
+            "INSERT OR REPLACE INTO impasto_jobs (id, number, place, owner, state, kind, starred, request, created_s, "
+            "changed, chunks, attempts, runs) VALUES (?, -1, -1, 'anna', 'done', 'picture', 0, '{}', 0, 0, 0, 0, 0)",
             (job,),
         )
     file.close()

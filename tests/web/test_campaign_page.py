@@ -118,7 +118,7 @@ def test_decisions_stay_when_the_page_is_loaded_again(page: Opened, tmp_path: Pa
     chromium.value("document.body.dataset.old = 'yes'")
     chromium.ask("Page.reload")
     chromium.until("document.body && !document.body.dataset.old")
-    ready(chromium)
+    chromium.until("document.querySelectorAll('[data-slot] button[aria-pressed=true]').length === 2")
     assert pressed(chromium) == {"a": "approve", "b": "redo"}
     assert chromium.value(f"{DATA.format('b')}.querySelector('input').value") == "0.35"
     assert chromium.value(f"{DATA.format('b')}.querySelector('label').hidden") is False

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
         list_styles,
         reference_folders,
         remove_style,
-        style_pictures,
-        style_showing,
     )
     from impasto.api.sweeps import sweep
     from impasto.api.training import (
@@ -107,8 +105,6 @@ __all__ = [
     "same_pixels",
     "sign",
     "style_card",
-    "style_pictures",
-    "style_showing",
     "style_to_train",
     "stylize",
     "stylize_stream",
@@ -134,8 +130,6 @@ _HOMES: Final = {
     "sign": "impasto.provenance.signing",
     "verify": "impasto.provenance.verification",
     "blend": "impasto.api.blending",
-    "style_pictures": "impasto.api.styles",
-    "style_showing": "impasto.api.styles",
     "verify_models": "impasto.api.models",
     "model_paths": "impasto.api.models",
     "list_models": "impasto.api.models",

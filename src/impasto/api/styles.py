@@ -18,8 +18,6 @@ from impasto.styles import (
     make_look,
     reference_folders,
     remove_style,
-    style_pictures,
-    style_showing,
 )
 from impasto.styles.library import lies
 
@@ -49,8 +47,6 @@ __all__ = [
     "resolved",
     "several",
     "sole_picture",
-    "style_pictures",
-    "style_showing",
     "thresholds_of",
 ]
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.jobs.campaign import CampaignRequest, lay_out
 from impasto.jobs.job import Job
 from impasto.service.context import Allowed, Context, Owner, Service
-from impasto.service.documents import errors
+from impasto.service.documents import CampaignAnswer, Campaigns, Decisions, Plan, answer, errors, page, picture
+from impasto.service.native import MEDIA
 from impasto.service.problems import Problem
 from impasto.service.views import job_view
 
@@ -45,7 +46,9 @@ class Decide(BaseModel):
     note: str = Field("", max_length=2000)
 
 
-@router.post("", status_code=202)
+@router.post(
+    "", status_code=202, responses={**answer(202, CampaignAnswer, "It is taken."), **answer(200, Plan, "Its plan.")}
+)
 def submit(
     asked: CampaignSubmission,
     service: Service,
@@ -61,7 +64,7 @@ def submit(
     return JSONResponse(_view(service, job), 202, headers={"Location": f"/v1/campaigns/{job.id}"})
 
 
-@router.get("")
+@router.get("", responses=answer(200, Campaigns, "Campaigns."))
 def list_campaigns(
     service: Service,
     owner: Owner,
@@ -76,7 +79,7 @@ def list_campaigns(
     }
 
 
-@router.get("/{campaign_id}")
+@router.get("/{campaign_id}", responses=answer(200, CampaignAnswer, "The campaign."))
 def get_campaign(campaign_id: str, service: Service, owner: Owner) -> dict[str, Any]:
     """Where a campaign stands, row by row, and why rows failed."""
     job = service.jobs.campaign(campaign_id, owner=owner)
@@ -107,7 +110,7 @@ def get_campaign(campaign_id: str, service: Service, owner: Owner) -> dict[str, 
     }
 
 
-@router.get("/{campaign_id}/report", response_class=FileResponse)
+@router.get("/{campaign_id}/report", response_class=FileResponse, responses=page("The page."))
 def report(campaign_id: str, service: Service, owner: Owner) -> Response:
     """The page of a campaign whose last run has ended: everything is in it, and nothing is loaded."""
     path = _folder(service, service.jobs.campaign(campaign_id, owner=owner)) / "report.html"
@@ -116,7 +119,11 @@ def report(campaign_id: str, service: Service, owner: Owner) -> Response:
     return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": _HARMLESS})
 
 
-@router.get("/{campaign_id}/files/{name:path}", response_class=FileResponse)
+@router.get(
+    "/{campaign_id}/files/{name:path}",
+    response_class=FileResponse,
+    responses=picture(tuple(MEDIA.values()), "The picture."),
+)
 def file(campaign_id: str, name: str, service: Service, owner: Owner) -> Response:
     """One of the pictures of a campaign, at full size or for a channel."""
     job = service.jobs.campaign(campaign_id, owner=owner)
@@ -126,7 +133,7 @@ def file(campaign_id: str, name: str, service: Service, owner: Owner) -> Respons
     return FileResponse(path)
 
 
-@router.post("/{campaign_id}/decisions")
+@router.post("/{campaign_id}/decisions", responses=answer(200, Decisions, "They are kept."))
 def decide(
     campaign_id: str,
     asked: Annotated[dict[str, Decide | None], Field(min_length=1, max_length=2000)],
@@ -161,14 +168,14 @@ def decisions_of(service: Context, campaign_id: str, owner: str) -> dict[str, st
     return {slot: one.decision for slot, one in read_decisions(place / DECISIONS).items()}
 
 
-@router.post("/{campaign_id}/run", status_code=202)
+@router.post("/{campaign_id}/run", status_code=202, responses=answer(202, CampaignAnswer, "It waits."))
 def run(campaign_id: str, service: Service, owner: Owner, quota: Allowed) -> dict[str, Any]:
     """Run a campaign that has ended again: what is missing, what failed, and what was decided."""
     service.jobs.campaign(campaign_id, owner=owner)
     return _view(service, service.jobs.retry(campaign_id, owner=owner, quota=quota))
 
 
-@router.post("/{campaign_id}/stop", status_code=202)
+@router.post("/{campaign_id}/stop", status_code=202, responses=answer(202, CampaignAnswer, "It ends."))
 def stop(campaign_id: str, service: Service, owner: Owner) -> dict[str, Any]:
     """End a campaign after the row that it is at; what is painted stays, and gets its report."""
     service.jobs.campaign(campaign_id, owner=owner)

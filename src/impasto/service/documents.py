@@ -76,7 +76,7 @@ class JobAnswer(_Shape):
     progress: dict[str, Any] | None
     metrics: dict[str, Any] | None = Field(description="of the result: size, hash, loss, steps")
     error: dict[str, str] | None = Field(description="of a failed job: code and detail")
-    ending: Literal["keep", "discard"] | None = Field(description="how a running job was asked to end")
+    ending: Literal["keep", "discard", "pause"] | None = Field(description="what a running job was asked for")
     chunks: int = Field(description="finished ones; none of them is computed again")
     created_at: str
     started_at: str | None
@@ -90,6 +90,93 @@ class Jobs(_Shape):
 
     jobs: list[JobAnswer]
     next: str | None = Field(description="`before` of the next page")
+
+
+class Ended(_Shape):
+    """Jobs that were asked to end."""
+
+    jobs: list[JobAnswer]
+
+
+class Queue(_Shape):
+    """The queue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "paused": False,
+                "paused_at": None,
+                "waiting": 3,
+                "mine": {"queued": 1, "running": 1, "paused": 0},
+                "workers": 1,
+            }
+        }
+    )
+    paused: bool
+    paused_at: str | None
+    waiting: int = Field(description="jobs of all owners")
+    mine: dict[str, int] = Field(description="yours that have not ended, by state")
+    workers: int = Field(description="that were heard of lately")
+
+
+class CampaignAnswer(_Shape):
+    """A campaign as it stands; one by itself has its rows and failures too."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": _ID,
+                "name": "Spring",
+                "state": "done",
+                "counts": {"done": 2, "failed": 0},
+                "inputs": 2,
+                "links": {"self": f"/v1/campaigns/{_ID}", "report": f"/v1/campaigns/{_ID}/report"},
+            }
+        }
+    )
+    id: str
+    name: str
+    state: State
+    counts: dict[str, Any] | None
+    inputs: int
+    links: dict[str, str]
+
+
+class Plan(_Shape):
+    """What a campaign would do, and what it would cost."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"rows": 180, "seconds": 540.0, "notes": []}})
+
+
+class Campaigns(_Shape):
+    """A page of campaigns."""
+
+    campaigns: list[CampaignAnswer]
+    next: str | None = Field(description="`before` of the next page")
+
+
+class Decisions(_Shape):
+    """All decisions of a campaign, by slot."""
+
+    decisions: dict[str, dict[str, Any]]
+
+
+class Verified(_Shape):
+    """What is known of a picture."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"outcome": "trusted", "signer": "A studio", "recipe_from": "signature"}}
+    )
+    outcome: Literal["trusted", "valid", "invalid", "not present"]
+    signer: str | None
+
+
+class ProvenanceCheck(_Shape):
+    """The same in OpenAI's form."""
+
+    object: Literal["content_provenance_check"]
+    created_at: int
+    results: list[dict[str, Any]]
 
 
 class StyleEntry(_Shape):
@@ -246,6 +333,12 @@ def picture(kinds: tuple[str, ...], description: str) -> dict[int | str, dict[st
     """The answer 200 that is a picture."""
     schema = {"type": "string", "format": "binary"}
     return {200: {"description": description, "content": {kind: {"schema": schema} for kind in kinds}}}
+
+
+def page(description: str) -> dict[int | str, dict[str, Any]]:
+    """The answer 200 that is an HTML page."""
+    content = {"schema": {"type": "string"}, "example": "<!doctype html>…"}
+    return {200: {"description": description, "content": {"text/html": content}}}
 
 
 def answer(status: int, shape: type[BaseModel], description: str) -> dict[int | str, dict[str, Any]]:

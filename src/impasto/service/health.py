@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from impasto.jobs.durable import CONTRACT
 from impasto.jobs.readiness import readiness
 from impasto.service.context import Admin, Service
-from impasto.service.documents import Health, Ready, Version, answer
+from impasto.service.documents import Health, Ready, Version, answer, errors
 
 router = APIRouter(tags=["operation"])
 
@@ -46,7 +46,15 @@ async def ready(service: Service) -> JSONResponse:
     return JSONResponse(body, 200 if all(checks.values()) else 503)
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+_FIGURES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Figures.",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "impasto_queue_depth 3.0"}},
+    }
+}
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses={**_FIGURES, **errors()})
 def metrics(service: Service, _: Admin) -> Response:
     """Figures for Prometheus."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

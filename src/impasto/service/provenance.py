@@ -12,7 +12,7 @@ from impasto.errors import MissingExtraError
 from impasto.jobs.decode import MAX_PIXELS
 from impasto.jobs.intake import look_at
 from impasto.service.context import Context, Owner, Service
-from impasto.service.documents import errors
+from impasto.service.documents import ProvenanceCheck, Verified, answer, errors
 from impasto.service.native import read_upload
 from impasto.service.problems import Problem
 
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["provenance"])
 _IN_TURN: Final = CapacityLimiter(1)
 
 
-@router.post("/verify", responses=errors(400, 408, 413, 415))
+@router.post("/verify", responses={**answer(200, Verified, "What is known."), **errors(400, 408, 413, 415)})
 async def verify(file: UploadFile, service: Service, owner: Owner) -> dict[str, Any]:  # noqa: ARG001 — a key is needed
     """Who signed a picture, what made it, whether it was changed, and of which picture signed here it is a copy."""
     found = await _verified(file, service)
@@ -39,7 +39,10 @@ async def verify(file: UploadFile, service: Service, owner: Owner) -> dict[str, 
     return answer
 
 
-@router.post("/content_provenance_checks", responses=errors(400, 408, 413, 415, compatible=True))
+@router.post(
+    "/content_provenance_checks",
+    responses={**answer(200, ProvenanceCheck, "What is known."), **errors(400, 408, 413, 415, compatible=True)},
+)
 async def check(file: UploadFile, service: Service, owner: Owner) -> dict[str, Any]:  # noqa: ARG001
     """The same as OpenAI's clients know it; ``detected`` means a signature that holds, by whomever it is."""
     found = await _verified(file, service)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.jobs.job import JOB, Job
 from impasto.service.context import Admin, Context, Owner, Service
-from impasto.service.documents import errors
+from impasto.service.documents import Ended, JobAnswer, Queue, answer, errors
 from impasto.service.problems import Problem
 from impasto.service.views import job_view, time_of
 
@@ -37,7 +37,7 @@ class Change(_Body):
     starred: bool = Field(description="starred jobs are kept from clean-ups")
 
 
-@router.get("/queue")
+@router.get("/queue", responses=answer(200, Queue, "The queue."))
 def get_queue(service: Service, owner: Owner) -> dict[str, Any]:
     """Whether jobs are begun, and how many there are."""
     queue = service.jobs.queue(owner=owner)
@@ -50,40 +50,40 @@ def get_queue(service: Service, owner: Owner) -> dict[str, Any]:
     }
 
 
-@router.post("/queue/pause")
+@router.post("/queue/pause", responses=answer(200, Queue, "It is paused."))
 def pause_queue(service: Service, owner: Owner, _: Admin) -> dict[str, Any]:
     """Begin no more jobs, also after a restart; those that run go on, and new ones are still taken."""
     service.jobs.pause_queue(paused=True)
     return get_queue(service, owner)
 
 
-@router.post("/queue/resume")
+@router.post("/queue/resume", responses=answer(200, Queue, "It goes on."))
 def resume_queue(service: Service, owner: Owner, _: Admin) -> dict[str, Any]:
     """Begin jobs again."""
     service.jobs.pause_queue(paused=False)
     return get_queue(service, owner)
 
 
-@router.post("/queue/cancel", status_code=202)
+@router.post("/queue/cancel", status_code=202, responses=answer(202, Ended, "They end."))
 def cancel_all(service: Service, owner: Owner, asked: CancelAll | None = None) -> dict[str, Any]:
     """End your jobs and drop what they have: those that wait, or whichever ``states`` names."""
     found = service.jobs.cancel_all(owner=owner, states=(asked or CancelAll(states=["queued"])).states)
     return {"jobs": [_view(service, job) for job in found]}
 
 
-@router.post("/jobs/{job_id}/pause", status_code=202)
+@router.post("/jobs/{job_id}/pause", status_code=202, responses=answer(202, JobAnswer, "It was asked for."))
 def pause(job_id: str, service: Service, owner: Owner) -> dict[str, Any]:
     """Put a job aside: at once while it waits; at its next chunk, with its checkpoint, while it runs."""
     return _view(service, service.jobs.pause(job_id, owner=owner))
 
 
-@router.post("/jobs/{job_id}/resume", status_code=202)
+@router.post("/jobs/{job_id}/resume", status_code=202, responses=answer(202, JobAnswer, "It waits again."))
 def resume(job_id: str, service: Service, owner: Owner) -> dict[str, Any]:
     """Let a paused job go on from its checkpoint, when its old place in the queue has its turn."""
     return _view(service, service.jobs.resume(job_id, owner=owner))
 
 
-@router.post("/jobs/{job_id}/move")
+@router.post("/jobs/{job_id}/move", responses=answer(200, JobAnswer, "It has its place."))
 def move(job_id: str, asked: Move, service: Service, owner: Owner) -> dict[str, Any]:
     """Let a waiting job be begun earlier or later than your others; nobody else's job moves."""
     if (asked.before is None) == (asked.to is None):
@@ -91,7 +91,7 @@ def move(job_id: str, asked: Move, service: Service, owner: Owner) -> dict[str, 
     return _view(service, service.jobs.move(job_id, owner=owner, to=asked.before or asked.to or "back"))
 
 
-@router.patch("/jobs/{job_id}")
+@router.patch("/jobs/{job_id}", responses=answer(200, JobAnswer, "It is so."))
 def change(job_id: str, asked: Change, service: Service, owner: Owner) -> dict[str, Any]:
     """Star a job, or no longer."""
     return _view(service, service.jobs.star(job_id, owner=owner, starred=asked.starred))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -60,8 +58,6 @@ def serve(
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            # PyTorch comes with it and takes seconds: nobody's first page shall wait for it.
-            threading.Thread(target=import_module, args=("impasto.api",), daemon=True).start()
             on_start(address)
 
     server = Server(

@@ -9,6 +9,7 @@ from impasto.service import campaigns
 from impasto.service.context import Service
 from impasto.service.web.entry import Visitor
 from impasto.service.web.pages import page
+from impasto.styles import style_pictures
 
 router = APIRouter(prefix="/campaigns", include_in_schema=False)
 
@@ -16,10 +17,8 @@ router = APIRouter(prefix="/campaigns", include_in_schema=False)
 @router.get("")
 def list_all(request: Request, service: Service, owner: Visitor) -> Response:
     """All campaigns, and the form for another."""
-    from impasto import api
-
     found = campaigns.list_campaigns(service, owner, limit=50)["campaigns"]
-    return page(request, "campaigns.html", campaigns=found, styles=list(api.style_pictures()))
+    return page(request, "campaigns.html", campaigns=found, styles=list(style_pictures()))
 
 
 @router.get("/{campaign_id}")

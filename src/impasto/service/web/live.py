@@ -13,6 +13,7 @@ from impasto.errors import InputError, MissingExtraError
 from impasto.service.problems import Problem
 from impasto.service.web.entry import Visitor
 from impasto.service.web.pages import POLICY, page
+from impasto.styles import style_pictures
 
 if TYPE_CHECKING:
     from impasto.engines.fast.onnx import Graphs
@@ -38,8 +39,6 @@ def without_slash() -> Response:
 @router.get("/")
 def live(request: Request, owner: Visitor) -> Response:  # noqa: ARG001
     """The page, or what it lacks."""
-    from impasto import api
-
     lacks = ""
     try:
         _graphs()
@@ -48,7 +47,7 @@ def live(request: Request, owner: Visitor) -> Response:  # noqa: ARG001
         lacks = "ONNX Runtime Web is not in the cache of whoever runs the service: `impasto live --download` gets it."
     except MissingExtraError as error:
         lacks = str(error)
-    return page(request, "live.html", headers=_PAGE, lacks=lacks, styles=list(api.style_pictures()))
+    return page(request, "live.html", headers=_PAGE, lacks=lacks, styles=list(style_pictures()))
 
 
 @router.get("/about.json")

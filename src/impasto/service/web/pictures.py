@@ -13,6 +13,7 @@ from impasto.service.context import Context, Service
 from impasto.service.native import MEDIA
 from impasto.service.problems import Problem
 from impasto.service.web.entry import Visitor
+from impasto.styles import style_pictures
 
 router = APIRouter(prefix="/studio", include_in_schema=False)
 
@@ -34,9 +35,7 @@ def of_asset(asset: str, service: Service, owner: Visitor, px: _Longer = 400) ->
 @router.get("/pictures/styles/{name}")
 def of_style(name: str, service: Service, owner: Visitor, px: _Longer = 400) -> Response:  # noqa: ARG001
     """A style of the library."""
-    from impasto import api
-
-    shown = api.style_pictures().get(name)
+    shown = style_pictures().get(name)
     if shown is None:
         raise Problem(404, "not_found", f"there is no style {name[:80]!r}")
     return _small(service, shown, px)

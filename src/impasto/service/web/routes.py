@@ -18,6 +18,7 @@ from impasto.service.web.drafts import Draft, fields
 from impasto.service.web.entry import Visitor
 from impasto.service.web.pages import page
 from impasto.settings import QUALITIES
+from impasto.styles import style_pictures, style_showing
 
 router = APIRouter(include_in_schema=False)
 
@@ -120,9 +121,7 @@ def compare(
 
 
 def _styles() -> list[str]:
-    from impasto import api
-
-    return list(api.style_pictures())
+    return list(style_pictures())
 
 
 def _advanced(draft: Draft) -> dict[str, Any]:
@@ -197,7 +196,7 @@ def _draft_of_file(service: Context, owner: str, asset: str) -> Draft | None:
         return None
 
     def here(source: Source) -> str | None:
-        if style := api.style_showing(source.sha256):
+        if style := style_showing(source.sha256):
             return style
         try:
             return source.sha256 if store.asset(source.sha256, owner=owner).is_file() else None
