@@ -42,7 +42,7 @@ def test_plan_needs_more_memory_for_a_larger_picture_and_less_in_strips(run: Run
         ]
 
     assert needed("--image-size", "1024") > needed("--image-size", "256")
-    assert needed("--image-size", "1024", "--memory", "strips") < needed("--image-size", "1024", "--memory", "whole")
+    assert needed("--image-size", "1536", "--memory", "strips") < needed("--image-size", "1536", "--memory", "whole")
 
 
 @pytest.mark.parametrize(

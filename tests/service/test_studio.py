@@ -16,7 +16,7 @@ from tests.service.conftest import send
 
 from impasto.errors import SettingsError
 from impasto.jobs.intake import small_picture
-from impasto.jobs.job import JobRequest
+from impasto.jobs.job import NOT_YOURS, JobRequest
 from impasto.jobs.keys import add_key
 from impasto.jobs.refusals import RefusedAssetError
 from impasto.service.web.drafts import Draft, fields
@@ -152,7 +152,7 @@ def test_draft_that_cannot_be_painted_is_one_sentence(typed: dict[str, str], wor
 def test_every_setting_of_a_client_has_a_control(engine: str) -> None:
     shown = {field.name: field for field in fields(engine, {"seed": "7"})}
     hidden = set(ENGINES[engine].model_fields) - set(shown)
-    assert hidden <= {"strength", "model", "vgg_weights", "device", "time_budget"}
+    assert hidden <= {"strength", *NOT_YOURS}
     assert all(field.help for field in shown.values())
     assert shown["color"].kind == "choice"
     assert engine != "optimize" or (shown["seed"].value, shown["seed"].kind) == ("7", "number")

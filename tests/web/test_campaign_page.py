@@ -115,10 +115,14 @@ def test_decisions_stay_when_the_page_is_loaded_again(page: Opened, tmp_path: Pa
         "(input => { input.value = '0.35'; input.dispatchEvent(new Event('input', {bubbles: true})); })"
         f"({DATA.format('b')}.querySelector('input'))"
     )
-    chromium.value("document.body.dataset.old = 'yes'")
-    chromium.ask("Page.reload")
-    chromium.until("document.body && !document.body.dataset.old")
-    chromium.until("document.querySelectorAll('[data-slot] button[aria-pressed=true]').length === 2")
+    end = time.monotonic() + 20  # on a busy machine Chromium shows a page what another kept only after a while
+    while True:
+        chromium.value("document.body.dataset.old = 'yes'")
+        chromium.ask("Page.reload")
+        chromium.until("document.body && !document.body.dataset.old")
+        ready(chromium)
+        if pressed(chromium) or time.monotonic() > end:
+            break
     assert pressed(chromium) == {"a": "approve", "b": "redo"}
     assert chromium.value(f"{DATA.format('b')}.querySelector('input').value") == "0.35"
     assert chromium.value(f"{DATA.format('b')}.querySelector('label').hidden") is False

@@ -26,7 +26,11 @@
     const all = [...shown].map((slot) => said[slot]?.decision);
     count.textContent = ["approve", "reject", "redo"]
       .map((name) => `${all.filter((one) => one === name).length} ${name}`).join(" · ");
+  };
+  // Only what was decided is kept: a page that has just been loaded may not see yet what the one before it kept.
+  const keep = () => {
     try { localStorage.setItem(key, JSON.stringify({ given, said })); } catch { /* as above */ }
+    show();
   };
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-slot] button");
@@ -35,12 +39,12 @@
     if (said[slot]?.decision === decision) delete said[slot];
     else said[slot] = { decision, key: output,
       ...(decision === "redo" ? { strength: strengthOf(card.querySelector("input")) } : {}) };
-    show();
+    keep();
   });
   document.addEventListener("input", (event) => {
     const mine = said[event.target.closest("[data-slot]")?.dataset.slot];
     if (mine?.decision === "redo") mine.strength = strengthOf(event.target);
-    show();
+    keep();
   });
   link.addEventListener("click", () => {
     link.href = URL.createObjectURL(new Blob([JSON.stringify(said, null, 1)], { type: "application/json" }));
