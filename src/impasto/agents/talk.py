@@ -125,7 +125,7 @@ class Talk:
         judged = _OUTCOMES[verdict.outcome].format(reasons=_reasons(verdict)) if verdict else "It was not judged yet."
         text = (
             f"Done in {data['seconds']:.0f} s: {data['size'][0]}x{data['size'][1]} px, "
-            f"style {_names(job)}, quality {data['quality']}. {judged} Chosen: {why} Full file: {link.uri}"
+            f"style {_names(job)}, {_how(job)}. {judged} Chosen: {why} Full file: {link.uri}"
         )
         if job.metrics and job.metrics["stopped_early"]:
             text = f"It was ended early, and the picture so far was kept. {text}"
@@ -392,3 +392,9 @@ def _winners(labels: Mapping[str, Job], verdicts: Sequence[Verdict | None]) -> l
     if most_style == most_photo:
         return [f"{most_style} has more of the style and keeps more of the photo."]
     return [f"{most_style} has more of the style; {most_photo} keeps more of the photo."]
+
+
+def _how(job: Job) -> str:
+    """With which quality a job was painted, or by which engine where it has none."""
+    quality = quality_of(job)
+    return f"engine {job.request.engine_name}" if quality is None else f"quality {quality}"

@@ -139,7 +139,9 @@ def export(
 
 @styles_app.command("import")
 def import_(
-    archive: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="what styles export wrote")],
+    archive: Annotated[
+        Path, typer.Argument(metavar="STYLE", show_default=False, help="what styles export wrote, or a style's folder")
+    ],
     *,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", show_default=False, help="in the library; by default the style's own")
@@ -147,7 +149,7 @@ def import_(
     overwrite: _Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Add an archive's style to the library; its files are checked first."""
+    """Add the style of an archive or a folder to the library; its files are checked first."""
     from impasto import api
 
     style = api.import_style(archive, name, replace=overwrite)

@@ -21,7 +21,7 @@ import platformdirs
 
 from impasto.errors import InputError, OutputError
 from impasto.hashes import file_sha256
-from impasto.styles.archive import is_archive, unpack_archive, write_archive
+from impasto.styles.archive import SUFFIX, is_archive, unpack_archive, write_archive
 from impasto.styles.folder import (
     REFERENCES,
     THUMBNAIL,
@@ -225,18 +225,24 @@ def export_style(name: str | os.PathLike[str], target: Path) -> None:
 
 
 def import_style(file: Path, name: str | None = None, *, replace: bool = False) -> Style:
-    """Add an archive's style to the library, under its own name or another.
+    """Add the style of an archive, or of a folder as trainings write it, to the library, under its own name or another.
 
     Raises:
-        InputError: it is no archive of a style; the name is taken, or its own is none for the library.
+        InputError: it is neither; the name is taken, or its own is none for the library.
         OutputError: it cannot be written; nothing was changed.
     """
-    if not file.is_file():
-        raise InputError(f"there is no file {str(file)!r}; give an archive that `impasto styles export` wrote")
+    if not file.exists():
+        raise InputError(
+            f"there is nothing at {str(file)!r}; give what `impasto styles export` wrote, or a style's folder"
+        )
     _make(library_folder())
     try:
         with tempfile.TemporaryDirectory(prefix=".impasto-", dir=library_folder()) as place:
-            style = unpack_archive(file, Path(place) / "style")
+            archive = file
+            if file.is_dir():  # packed first, so that no file of a folder is looked at less closely
+                archive = Path(place) / f"folder{SUFFIX}"
+                write_archive(file, archive)
+            style = unpack_archive(archive, Path(place) / "style")
             if name is None and not _NAME.fullmatch(style.name):
                 raise InputError(
                     f"the style in {str(file)!r} is called {style.name!r}, which is no name in the library; "

@@ -290,6 +290,23 @@ def test_import_of_a_style_whose_own_name_is_none_asks_for_one(folder: Path, lib
     assert added_styles() == ("wave",)
 
 
+def test_folder_of_a_style_is_imported_like_its_archive(folder: Path, library: Path, tmp_path: Path) -> None:
+    write_archive(folder, tmp_path / "wave.impasto")
+    from_folder, from_archive = (
+        import_style(folder, "from-folder"),
+        import_style(tmp_path / "wave.impasto", "from-archive"),
+    )
+    assert from_folder.palette == from_archive.palette
+    for name in ("from-folder", "from-archive"):
+        export_style(name, tmp_path / f"{name}.impasto")
+    assert (tmp_path / "from-folder.impasto").read_bytes() == (tmp_path / "from-archive.impasto").read_bytes()
+    with pytest.raises(InputError, match="there is nothing at"):
+        import_style(tmp_path / "none")
+    with pytest.raises(InputError):
+        import_style(tmp_path, "three")  # a folder that is no style
+    assert set(added_styles()) == {"from-folder", "from-archive"}
+
+
 def test_import_refuses_names_that_are_taken(spring: Path, library: Path, tmp_path: Path) -> None:
     export_style("spring", tmp_path / "spring.impasto")
     export_style("mosaic", tmp_path / "mosaic.impasto")
@@ -297,7 +314,7 @@ def test_import_refuses_names_that_are_taken(spring: Path, library: Path, tmp_pa
         import_style(tmp_path / "spring.impasto")
     with pytest.raises(InputError, match="comes with impasto"):
         import_style(tmp_path / "mosaic.impasto")
-    with pytest.raises(InputError, match=r"there is no file .*gone\.impasto"):
+    with pytest.raises(InputError, match=r"there is nothing at .*gone\.impasto"):
         import_style(tmp_path / "gone.impasto")
     _no_leftovers(library)
     import_style(tmp_path / "mosaic.impasto", "spring", replace=True)
