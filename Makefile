@@ -33,9 +33,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python examples/demo.py
 
-# A file at a time on every core; more than four at once would want more memory than a laptop has.
+# A browser's threads wait for each other by spinning, so its tests run by themselves. Then a file at a time on every
+# core; more than four at once would want more memory than a laptop has.
 test: install
-	$(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q tests/web
+	$(BIN)/python -m pytest -q --ignore tests/web --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Without it the tests of the web pages are skipped.
 browser: install
