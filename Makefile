@@ -33,11 +33,13 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python examples/demo.py
 
-# A browser's threads wait for each other by spinning, so its tests run by themselves. Then a file at a time on every
-# core; more than four at once would want more memory than a laptop has.
+# A browser's threads wait for each other by spinning, and Ray finds other clusters of the same machine, so their tests
+# run by themselves. Then a file at a time on every core; more than four at once would want more memory than a laptop has.
+ALONE := tests/web tests/unit/batch/test_on_ray.py tests/unit/fast/test_training_on_ray.py
+
 test: install
-	$(BIN)/python -m pytest -q tests/web
-	$(BIN)/python -m pytest -q --ignore tests/web --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q $(ALONE)
+	$(BIN)/python -m pytest -q $(ALONE:%=--ignore %) --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Without it the tests of the web pages are skipped.
 browser: install
