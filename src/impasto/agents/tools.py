@@ -154,41 +154,36 @@ class Tools:
         if known is not None:
             self._check_same(known, asset, styles, explicit, quality)
             job, why = self._revived(known), self.talk.why(known)
-        elif engine is not None:
-            if quality or preset or faithfulness or avoid:
-                raise InputError(
-                    "quality, preset, faithfulness and avoid choose between the other engines; leave them out with "
-                    "engine diffusion, or leave out engine"
-                )
-            request = JobRequest.of(content=asset, styles=styles, engine=engine, settings=explicit, format=format)
-            need_worker(self.jobs)
-            job = self.jobs.submit(request, owner=self.owner, idempotency_key=key, quota=self._quota)
-            why = self._remember(job, "engine diffusion as asked for.")
         else:
-            from impasto.jobs.previews import size_of
+            if engine is not None:
+                if quality or preset or faithfulness or avoid:
+                    raise InputError(
+                        "quality, preset, faithfulness and avoid choose between the other engines; leave them out with "
+                        "engine diffusion, or leave out engine"
+                    )
+                asked: dict[str, Any] = {"engine": engine, "settings": explicit}
+                why = "engine diffusion as asked for."
+            else:
+                from impasto.jobs.previews import size_of
 
-            width, height = size_of(self.jobs.store.asset(asset, owner=self.owner))
-            longest = image_size or min(DEFAULT_PX, max(width, height))
-            scale = longest / max(width, height)
-            choice = choose(
-                self._estimates(),
-                (max(1, round(width * scale)), max(1, round(height * scale))),
-                wait_s=wait_s,
-                quality=quality,
-                preset=preset,
-                faithfulness=faithfulness,
-                avoid=avoid,
-            )
-            request = JobRequest.of(
-                content=asset,
-                styles=styles,
-                quality=choice.quality,
-                settings={"image_size": longest, **choice.settings, **_for(choice.quality, explicit)},
-                format=format,
-            )
+                width, height = size_of(self.jobs.store.asset(asset, owner=self.owner))
+                longest = image_size or min(DEFAULT_PX, max(width, height))
+                scale = longest / max(width, height)
+                choice = choose(
+                    self._estimates(),
+                    (max(1, round(width * scale)), max(1, round(height * scale))),
+                    wait_s=wait_s,
+                    quality=quality,
+                    preset=preset,
+                    faithfulness=faithfulness,
+                    avoid=avoid,
+                )
+                settings = {"image_size": longest, **choice.settings, **_for(choice.quality, explicit)}
+                asked, why = {"quality": choice.quality, "settings": settings}, choice.why
+            request = JobRequest.of(content=asset, styles=styles, format=format, **asked)
             need_worker(self.jobs)
             job = self.jobs.submit(request, owner=self.owner, idempotency_key=key, quota=self._quota)
-            why = self._remember(job, choice.why)
+            self._remember(job, why)
         # Who asks again for a job that another call began does not end it by going away.
         job = self._wait(job, wait_s, drop=known is None and job.created_s >= started)
         left = wait_s - (time.time() - started)
@@ -368,12 +363,11 @@ class Tools:
             job = self._wait(job, _CANCEL_WAIT_S, drop=False)
         return self.jobs.retry(job.id, owner=self.owner, quota=self._quota) if job.state == "cancelled" else job
 
-    def _remember(self, job: Job, why: str) -> str:
+    def _remember(self, job: Job, why: str) -> None:
         """Keep why a job is as it is, beside its files."""
         folder = self.jobs.store.job(job.id)
         folder.make()
         write_whole(folder.path / WHY, why.encode())
-        return why
 
 
 def _for(quality: str | None, settings: dict[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,19 @@ _Start = Annotated[
 ]
 
 
+_StyleFolder = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        show_default=False,
+        rich_help_panel=OUTPUT_PANEL,
+        help="the style's folder; a style that lies there is replaced",
+    ),
+]
+
+
 @train_app.command("any-style")
 @with_settings(AnyStyleTraining)
 def any_style(
@@ -149,17 +162,7 @@ def style(
     *,
     photos: Photos = None,
     leave_out: LeaveOut = None,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            show_default=False,
-            rich_help_panel=OUTPUT_PANEL,
-            help="the style's folder; a style that lies there is replaced",
-        ),
-    ],
+    output: _StyleFolder,
     workdir: Workdir = None,
     ray: Ray = None,
     ray_workers: RayWorkers = None,
@@ -218,17 +221,7 @@ def dreambooth(
             "them; may be repeated",
         ),
     ] = None,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            show_default=False,
-            rich_help_panel=OUTPUT_PANEL,
-            help="the style's folder; a style that lies there is replaced",
-        ),
-    ],
+    output: _StyleFolder,
     workdir: Workdir = None,
     quiet: Quiet = False,
     json: Json = False,
