@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 from pathlib import PureWindowsPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from impasto.errors import SettingsError
 from impasto.recipe import Environment, Recipe, RegionSource, Source
+from impasto.settings import FILE_SETTINGS
 from impasto.vgg.precision import cpu_instructions
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from impasto.recipe import Weights
     from impasto.settings import PictureSettings
     from impasto.vgg import Precision
-
-#: Settings that are paths; a recipe travels with the picture and has their names only.
-_PATHS: Final = ("vgg_weights", "model", "ip_adapter", "control_model", "lora")
 
 
 def draft_recipe(
@@ -88,9 +86,9 @@ def _source(picture: Picture) -> Source:
 
 
 def _portable(settings: PictureSettings) -> dict[str, Any]:
-    """The settings without folders."""
+    """The settings without folders: a recipe travels with the picture and has the names of files only."""
     values: dict[str, Any] = settings.model_dump(mode="json")
-    for name in _PATHS:
+    for name in FILE_SETTINGS:
         if values.get(name) is not None:
             values[name] = PureWindowsPath(values[name]).name  # understands both kinds of slashes
     return values

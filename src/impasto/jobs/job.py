@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import TypeVar
 
 from impasto.errors import SettingsError, first_problem
-from impasto.settings import ENGINES, STARTS, choose_engine
+from impasto.settings import ENGINES, FILE_SETTINGS, STARTS, choose_engine
 
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Kind = Literal["picture", "campaign"]
@@ -29,12 +29,9 @@ MAX_SIZE_PX: Final = 4096
 
 #: Settings that are not a client's: they name files or devices of the machine, or cannot be gone on with.
 NOT_YOURS: Final = {
-    "accept_license": "whoever runs the server accepts licences",
-    "control_model": "it names a file of the server",
-    "ip_adapter": "it names a file of the server",
+    **dict.fromkeys(FILE_SETTINGS, "it names a file of the server"),
     "lora": "it names a file of the server; give a style that has one",
-    "model": "it names a file of the server",
-    "vgg_weights": "it names a file of the server",
+    "accept_license": "whoever runs the server accepts licences",
     "device": "the server chooses it",
     "time_budget": "a job that goes on after a restart has no one time",
 }

@@ -31,6 +31,9 @@ ENGINES: Final[dict[str, type[PictureSettings]]] = {
     "optimize": OptimizeSettings,
 }
 
+#: Settings of all engines that are paths.
+FILE_SETTINGS: Final = ("vgg_weights", "model", "ip_adapter", "control_model", "lora")
+
 #: What each quality is: an engine and its settings; whatever is set beside it wins. How they were chosen is in
 #: ``docs/engines/fast.md``.
 QUALITIES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
@@ -63,6 +66,7 @@ __all__ = [
     "DEFAULT_PX",
     "ENGINES",
     "FAST",
+    "FILE_SETTINGS",
     "LAYERS",
     "PRESETS",
     "QUALITIES",

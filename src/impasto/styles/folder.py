@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import InputError, OutputError, SettingsError
-from impasto.settings import ENGINES
+from impasto.settings import ENGINES, FILE_SETTINGS
 
 if TYPE_CHECKING:
     import os
@@ -64,18 +64,14 @@ _OF_A_MACHINE: Final = frozenset(
     {
         "accept_license",
         "bit_depth",
-        "control_model",
         "device",
         "dtype",
         "init",
-        "ip_adapter",
-        "lora",
         "memory",
-        "model",
         "runtime",
         "tile_size",
         "time_budget",
-        "vgg_weights",
+        *FILE_SETTINGS,
     }
 )
 

@@ -38,7 +38,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from impasto.errors import InputError, SettingsError, first_problem
 from impasto.palette import MAX_SWATCHES, parse_palette
-from impasto.settings import ENGINES, choose_engine
+from impasto.settings import ENGINES, FILE_SETTINGS, choose_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ RESERVED: Final = frozenset(
 _OWN_FOLDERS: Final = frozenset({"inputs", "masks", "pictures", "rejected"})
 _FOLDER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _-]{0,62}[A-Za-z0-9_-])?")
 #: Settings that may be paths of files.
-PATHS: Final = ("init", "model", "vgg_weights", "ip_adapter", "control_model", "lora")
+PATHS: Final = ("init", *FILE_SETTINGS)
 #: Formats of 8 bits a channel.
 _SHALLOW: Final = ("jpg", "webp", "avif")
 
