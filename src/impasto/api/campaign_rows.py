@@ -25,6 +25,7 @@ from impasto.evaluation.view import View, views
 from impasto.images import Picture, encode, read, write
 from impasto.palette import parse_palette
 from impasto.progress import Cancelled
+from impasto.vgg.precision import release_memory
 from impasto.whole import write_whole
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def paint_job(job: Job, *, on_progress: OnProgress | None = None, cancel: Cancel
         return Result.failed(job, "there is not enough memory; use a smaller image_size or fewer workers")
     except Exception as error:  # noqa: BLE001 — one row never ends the others
         return Result.failed(job, f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
+    finally:
+        release_memory()  # the next picture has another shape
 
 
 def measure_job(job: Job, *, on_progress: OnProgress | None = None, cancel: CancelToken | None = None) -> Result:
@@ -76,6 +79,8 @@ def measure_job(job: Job, *, on_progress: OnProgress | None = None, cancel: Canc
         return Result.failed(job, " ".join(str(error).split()))
     except Exception as error:  # noqa: BLE001 — it will be told when the picture is painted
         return Result.failed(job, f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
+    finally:
+        release_memory()
 
 
 class _Run:

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,14 +77,24 @@ def reuse_memory() -> None:
     By default blocks above some MiB go back to the system at once, and every step has the kernel clear hundreds of MiB
     anew: a sixth of a step at 1 megapixel (docs/performance.md). For programs of which a run is the main business.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # another libc
-        return
-    for option, value in (_M_MMAP_THRESHOLD, 2**31 - 1), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26):
-        mallopt(option, value)
+    if (mallopt := _of_glibc("mallopt")) is not None:
+        for option, value in (_M_MMAP_THRESHOLD, 2**31 - 1), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26):
+            mallopt(option, value)
+
+
+def release_memory() -> None:
+    """Give the memory that was freed back to the system, between two pictures; a no-op where libc is not glibc.
+
+    A process that paints pictures of many shapes grows otherwise: what one picture freed fits the next one badly, and
+    the gaps add up (docs/performance.md).
+    """
+    if (trim := _of_glibc("malloc_trim")) is not None:
+        trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function of the C library, None where it has no such."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
 
 
 def peak_memory_mb(device: torch.device) -> float:
