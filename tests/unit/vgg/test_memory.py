@@ -1,4 +1,4 @@
-"""What a process gives back to the system. In processes of their own: the rules of its memory hold for a whole process."""
+"""What a process gives back to the system; in a process of its own, whose memory nobody else holds."""
 
 import subprocess
 import sys
