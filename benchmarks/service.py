@@ -1,11 +1,14 @@
-"""How soon the service takes and begins jobs, and what random kills cost.
+"""How soon the service takes and begins jobs, what random kills cost, and whether its memory stays flat.
 
     python benchmarks/service.py load  [--rate 50] [--seconds 10] [--no-worker]
     python benchmarks/service.py chaos [--jobs 20] [--minutes 3] [--database URL] [--seed 0]
+    python benchmarks/service.py soak  [--minutes 15] [--seed 0]
 
 `load` starts `impasto serve` in a temporary folder and sends jobs at an even rate while its worker computes. `chaos`
 kills the service, its worker or both (SIGKILL) at random moments and starts it again, until every accepted job has
-ended; then every result is compared, byte by byte, with what the library paints of the same request in one go.
+ended; then every result is compared, byte by byte, with what the library paints of the same request in one go. `soak`
+keeps the worker busy with pictures of many shapes by two engines, while a client looks at everything, and prints the
+resident sizes of the service and its worker by thirds of the time.
 """
 
 import argparse
@@ -142,9 +145,39 @@ def chaos(home, jobs, minutes, options, dice):
     print(f"{same} of {jobs} results have the bytes of an undisturbed run")
 
 
+def soak(home, minutes, options, dice):
+    """Memory by thirds of the time while jobs of many shapes are sent, watched and fetched."""
+    process, address = start(home, *options)
+    photos = [getattr(skimage.data, name)() for name in ("astronaut", "coffee", "chelsea", "rocket")]
+    sizes, ended, end = {"service": [], "worker": []}, 0, time.monotonic() + 60 * minutes
+    with httpx2.Client(base_url=address, timeout=60) as client:
+        while time.monotonic() < end:
+            shape = dice.randrange(160, 520), dice.randrange(160, 520)
+            pictures = (picture(dice.choice(photos), size) for size in (shape, (256, 256)))
+            content, style = (client.post("/v1/assets", files={"file": one}).json()["id"] for one in pictures)
+            about = {"engine": "fast"} if dice.random() < 0.8 else {"settings": {"image_size": 128, "steps": 20}}
+            job = client.post("/v1/jobs", json={"content": content, "styles": [style], **about}).json()["id"]
+            while (state := client.get(f"/v1/jobs/{job}").json()["state"]) not in ("done", "failed"):
+                time.sleep(0.2)
+            if state == "failed":
+                raise SystemExit(client.get(f"/v1/jobs/{job}").text)
+            for page in (f"/v1/jobs/{job}/result", f"/v1/jobs/{job}/preview", "/v1/jobs?limit=200", "/", "/metrics"):
+                client.get(page).raise_for_status()
+            ended += 1
+            sizes["service"].append(psutil.Process(process.pid).memory_info().rss >> 20)
+            sizes["worker"].append(max(one.memory_info().rss >> 20 for one in psutil.Process(process.pid).children()))
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    third = ended // 3
+    for who, seen in sizes.items():
+        thirds = (seen[:third], seen[third : 2 * third], seen[2 * third :])
+        shown = ", ".join(f"{statistics.median(part):.0f} (highest {max(part)})" for part in thirds)
+        print(f"{who}: MiB by thirds of {ended} jobs, median: {shown}")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("load", "chaos"))
+    parser.add_argument("what", choices=("load", "chaos", "soak"))
     parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--no-worker", action="store_true")
@@ -162,5 +195,7 @@ if __name__ == "__main__":
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
+        elif given.what == "soak":
+            soak(home, given.minutes, more, random.Random(given.seed))
         else:
             chaos(home, given.jobs, given.minutes, more, random.Random(given.seed))
