@@ -46,6 +46,7 @@ def impasto_says(*words: str | Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
 
 
@@ -86,6 +87,14 @@ def test_killed_service_started_again_ends_its_job_with_the_same_bytes(tmp_path:
         path.write_bytes(data)
     whole = api.stylize(*named, **settings).save(tmp_path / "whole.png")
     assert result == whole.read_bytes()
+
+
+def test_worker_whose_service_died_before_it_was_up_ends_without_a_job(tmp_path: Path, photo, painting) -> None:
+    with running(tmp_path / "home", "--no-worker") as client:
+        job = client.post("/v1/jobs", json=job_of(client, photo, painting)).json()["id"]
+        ended = impasto_says("worker", "--home", tmp_path / "home", "--with-parent", "1")
+        assert ended.returncode == 0, ended.stderr
+        assert client.get(f"/v1/jobs/{job}").json()["state"] == "queued"
 
 
 def test_killed_worker_is_started_again_and_signs(tmp_path: Path, photo, painting, monkeypatch) -> None:

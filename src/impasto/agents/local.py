@@ -63,7 +63,7 @@ def open_tools(
     beside = None
     if worker or (worker is None and not jobs.workers()):
         place = {"IMPASTO_HOME": str(jobs.store.home), **({"IMPASTO_DATABASE": database} if database else {})}
-        beside = Supervisor(["worker", "--slot", _free_slot(jobs.store.home), "--with-parent"], place)
+        beside = Supervisor(["worker", "--slot", _free_slot(jobs.store.home)], place)
         beside.start()
     try:
         yield Tools(jobs, owner=LOCAL_OWNER, judge=judge, roots=[Path(root) for root in roots], urls=urls)

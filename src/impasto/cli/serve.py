@@ -154,7 +154,7 @@ def serve(
         **({"IMPASTO_SIGN": sign} if sign else {}),
     }
     same = ["--judge", judge, "--log", log]
-    beside = Supervisor(["worker", "--slot", _slot("serve"), "--with-parent", *same], place) if worker else None
+    beside = Supervisor(["worker", "--slot", _slot("serve"), *same], place) if worker else None
     if keep_days is not None:
         from impasto.jobs.retention import Keeper
 
@@ -187,7 +187,7 @@ def work(
     safety: _Safety = "auto",
     judge: _Judge = "sample",
     log: _Log = "text",
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    with_parent: Annotated[int | None, typer.Option("--with-parent", metavar="PID", hidden=True)] = None,
 ) -> None:
     """Add a worker to a service: it takes jobs from the queue until Ctrl-C or SIGTERM.
 
@@ -201,10 +201,9 @@ def work(
     one = Worker(jobs, slot or _slot("worker"), judge=judge, signer=signer, safety=_check(safety))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: one.leave())
-    parent = os.getppid()
-    if with_parent:
+    if with_parent is not None:
         os.nice(10)  # the service answers on the same processors, and an answer takes a moment only
-    one.run(lambda: not with_parent or os.getppid() == parent)
+    one.run(lambda: with_parent is None or os.getppid() == with_parent)
 
 
 @keys_app.command("add")

@@ -1,4 +1,4 @@
-"""Keeps a worker process alive beside whatever takes its jobs."""
+"""Keeps a worker process alive beside whatever takes its jobs, and no longer than that lives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Supervisor:
     """
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-m", "impasto", *words]
+        # By number: this process may be gone before the worker is far enough to look who its parent is.
+        self._command = [sys.executable, "-m", "impasto", *words, "--with-parent", str(os.getpid())]
         self._environment = {**os.environ, **environment}
         self._ending = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ class Worker:
         """Work until told to leave, then end the process.
 
         Args:
-            is_wanted: looked at every few seconds; once it is false, the worker leaves.
+            is_wanted: looked at before it begins and every few seconds; once it is false, the worker leaves.
 
         Raises:
             InputError: another worker has the slot.
@@ -96,6 +97,8 @@ class Worker:
             raise InputError(
                 f"another worker has the slot {self._slot!r}; end it, or give this one another name with --slot"
             ) from None
+        if not is_wanted():  # whoever started it died before it was up; no job is taken up then
+            sys.exit()
         from impasto import api  # noqa: F401 — PyTorch is loaded before the first job waits for it
 
         start_tracing("worker")
