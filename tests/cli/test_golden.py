@@ -68,6 +68,16 @@ def test_a_set_that_did_not_change_is_identical(run: Run, golden: Path) -> None:
     assert "the same  1 identical" in outcome.stdout
 
 
+def test_a_style_of_the_library_is_found_without_a_copy_of_it(run: Run, golden: Path, fast) -> None:
+    content = golden / "inputs" / "content.png"
+    ended = run("stylize", content, "mosaic", "-o", golden / "house.png", "--quiet", *fast)
+    assert ended.returncode == 0, ended.stderr
+    (golden / "out.png").unlink()
+    assert run("golden", golden, "--record").returncode == 0
+    ended = run("golden", golden)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_other_bytes_with_figures_in_tolerance_are_the_same(run: Run, golden: Path) -> None:
     recipe = json.loads(api.read_recipe(golden / "out.png").to_json())
     recipe["environment"]["cpu"] = "abacus"  # as if it came from another machine

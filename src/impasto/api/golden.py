@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.api.evaluate import evaluate
+from impasto.api.styles import reference_folders
 from impasto.api.stylize import read_recipe, rerun
 from impasto.errors import ImpastoError, InputError, UnreadableImageError
 from impasto.evaluation.manifest import pictures_in
@@ -262,8 +263,8 @@ def _outputs(folder: Path) -> list[str]:
 
 
 def _files(recipe: Recipe, folder: Path) -> RecipeFiles:
-    """What an output was made of, from the set's folder."""
-    return RecipeFiles.find(recipe, {}, (folder, folder / "inputs"))
+    """What an output was made of, from the set's folder and the library of styles."""
+    return RecipeFiles.find(recipe, {}, (folder, folder / "inputs", *reference_folders()))
 
 
 def _styles(files: RecipeFiles) -> list[Path]:

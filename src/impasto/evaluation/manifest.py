@@ -15,6 +15,7 @@ from impasto.errors import ImpastoError, InputError
 from impasto.images import output_formats, read_metadata
 from impasto.inputs import find_sources
 from impasto.recipe import Recipe
+from impasto.styles import reference_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,7 +109,8 @@ def entries_from_recipes(folder: Path, inputs: Sequence[Path] = ()) -> tuple[lis
 
     Args:
         folder: its pictures are the outputs; folders in it are not looked into.
-        inputs: folders to look for contents and styles in, and in the folders right in them; ``folder`` itself is one.
+        inputs: folders to look for contents and styles in, and in the folders right in them; ``folder`` itself is one,
+            and so is the library of styles.
 
     Returns:
         Entries in the order of their names, and a problem for every picture that has no recipe, cannot be read, or was
@@ -125,7 +127,8 @@ def entries_from_recipes(folder: Path, inputs: Sequence[Path] = ()) -> tuple[lis
         raise InputError(
             f"there are no pictures in {str(folder)!r}; give a folder with {', '.join(output_formats())} files"
         )
-    places = list(dict.fromkeys(chain([folder], *([place, *_folders_in(place)] for place in inputs))))
+    around = ([place, *_folders_in(place)] for place in inputs)
+    places = list(dict.fromkeys(chain([folder], *around, reference_folders())))
     entries: list[Entry] = []
     problems: list[Problem] = []
     for picture in pictures:

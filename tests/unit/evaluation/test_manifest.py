@@ -9,6 +9,7 @@ from impasto.errors import InputError
 from impasto.evaluation.manifest import entries_from_recipes, read_manifest
 from impasto.images import Picture, read, write
 from impasto.recipe import Environment, Recipe, RegionSource, Scale, Source, Weights
+from impasto.styles import style_pictures
 
 
 def manifest(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -120,6 +121,13 @@ def test_recipes_find_renamed_folders_by_hash(tmp_path: Path) -> None:
         ("a", content, (style,)),
         ("b", content, (style,)),
     ]
+
+
+def test_recipes_find_styles_of_the_library(tmp_path: Path) -> None:
+    content, style = picture(tmp_path / "in" / "content.png", 1), style_pictures()["mosaic"]
+    picture(tmp_path / "out" / "a.png", 2, recipe_of(content, style))
+    entries, problems = entries_from_recipes(tmp_path / "out", [tmp_path / "in"])
+    assert (problems, [entry.styles for entry in entries]) == ([], [(style,)])
 
 
 def test_recipes_with_regions_need_neither_masks_nor_weights(tmp_path: Path) -> None:
