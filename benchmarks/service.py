@@ -112,7 +112,8 @@ def chaos(home, jobs, minutes, options, dice):
             states = {job["id"]: job for job in client.get("/v1/jobs", params={"limit": 200}).json()["jobs"]}
         if all(states[job]["state"] in ("done", "failed", "cancelled") for job in asked):
             break
-        time.sleep(dice.uniform(0.5, 10.0))
+        # Seldom enough: a job that is killed three times before its first step is poison, by chance too.
+        time.sleep(dice.uniform(0.5, 20.0))
         if time.monotonic() > end:
             continue
         workers = psutil.Process(process.pid).children()

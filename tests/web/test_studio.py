@@ -302,6 +302,40 @@ def test_nobody_is_shut_out(studio: Studio, result: str, path: str) -> None:
     studio.page.ask("Emulation.clearDeviceMetricsOverride")
 
 
+def test_region_is_brushed_by_keys_alone(studio: Studio) -> None:
+    studio.go(f"/?{typed(QUICK)}&style=mosaic")
+    studio.drop("drop-zone.photo", studio.folder / "photo.png")
+    studio.page.until("document.querySelector('mask-painter img').naturalWidth > 0")
+    studio.page.value("document.querySelector('#regions').open = true")
+    studio.page.value("document.querySelector('mask-painter canvas').focus()")
+
+    def press(key: str, *, shift: bool = False) -> None:
+        for kind in ("keyDown", "keyUp"):
+            studio.page.ask("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 if shift else 0)
+
+    def painted(x: float, y: float) -> bool:
+        place = f"Math.round({x} * one.width), Math.round({y} * one.height), 1, 1"
+        copied = "other = new OffscreenCanvas(one.width, one.height).getContext('2d'); other.drawImage(one, 0, 0)"
+        read = f"{{ const {copied}; return other.getImageData({place}).data[3] > 0 }}"
+        return studio.page.value(f"(one => {read})(document.querySelector('mask-painter canvas'))")
+
+    press("ArrowLeft")
+    assert studio.page.value("document.querySelector('mask-painter .keep').disabled")  # only moved
+    for _ in range(8):
+        press("ArrowRight", shift=True)
+    assert painted(0.5, 0.5)
+    assert painted(0.66, 0.5)
+    assert not painted(0.9, 0.5)
+    assert not painted(0.5, 0.2)
+    for _ in range(12):
+        press("ArrowUp")
+    press(" ")
+    assert painted(0.675, 0.2)
+    assert not painted(0.675, 0.35)
+    studio.page.value("document.querySelector('mask-painter .keep').click()")
+    studio.wait_for("input[name=region]")
+
+
 def test_brushed_region_takes_its_own_style(studio: Studio) -> None:
     studio.go(f"/?{typed(QUICK)}&style=mosaic")
     studio.drop("drop-zone.photo", studio.folder / "photo.png")

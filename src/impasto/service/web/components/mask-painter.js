@@ -4,6 +4,7 @@
 import { ask, note } from "./notes.js";
 
 const LONGER_PX = 1024;
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 class MaskPainter extends HTMLElement {
   connectedCallback() {
@@ -11,10 +12,13 @@ class MaskPainter extends HTMLElement {
     this.canvas = this.querySelector("canvas");
     this.brush = this.querySelector(".brush");
     this.kept = this.querySelector(".kept");
+    this.tip = this.querySelector(".tip");
+    this.spot = [0.5, 0.5];
     this.photo.addEventListener("load", () => this.fit());
     this.brush.addEventListener("input", () => this.showBrush());
     this.canvas.addEventListener("pointerdown", (event) => this.begin(event));
     this.canvas.addEventListener("pointermove", (event) => this.canvas.hasPointerCapture(event.pointerId) && this.draw(event));
+    this.canvas.addEventListener("keydown", (event) => this.steer(event));
     this.querySelector(".keep").addEventListener("click", () => this.keep().catch((error) => note(error.message)));
     this.querySelector(".clear").addEventListener("click", () => this.fit());
     this.kept.addEventListener("click", ({ target }) => {
@@ -22,6 +26,7 @@ class MaskPainter extends HTMLElement {
       target.closest("li").remove();
       this.tell();
     });
+    this.canvas.addEventListener("focus", () => this.showBrush()); // its size on the page is known by then
     this.showBrush();
     if (this.photo.complete && this.photo.naturalWidth) this.fit();
   }
@@ -62,17 +67,40 @@ class MaskPainter extends HTMLElement {
   }
 
   draw(event) {
-    const box = this.canvas.getBoundingClientRect(), { width, height } = this.canvas;
-    const spot = [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * height) / box.height];
+    const box = this.canvas.getBoundingClientRect();
+    this.stroke([(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
+  }
+
+  // Arrow keys move the brush, with Shift they paint on the way, and the space bar dabs.
+  steer(event) {
+    const way = WAYS[event.key];
+    if (!way && event.key !== " ") return;
+    event.preventDefault();
+    if (!this.photo.naturalWidth) {
+      note("drop a photo first");
+      return;
+    }
+    if (!way || !event.shiftKey) this.last = null;
+    if (!way || (event.shiftKey && !this.last)) this.stroke(this.spot);
+    if (!way) return;
+    const step = this.brush.value / 400; // a fourth of its width
+    this.spot = this.spot.map((place, axis) => Math.min(1, Math.max(0, place + step * way[axis])));
+    if (event.shiftKey) this.stroke(this.spot);
+    this.showBrush();
+  }
+
+  // On to a spot, given in shares of the photo's width and height.
+  stroke(spot) {
+    const { width, height } = this.canvas, place = [spot[0] * width, spot[1] * height];
     const context = this.canvas.getContext("2d");
     context.lineCap = context.lineJoin = "round";
     context.lineWidth = (this.brush.value / 100) * LONGER_PX;
     context.strokeStyle = "#fff";
     context.beginPath();
-    context.moveTo(...(this.last || spot));
-    context.lineTo(...spot);
+    context.moveTo(...(this.last || [place[0] - 0.5, place[1]])); // a line of no length leaves no mark
+    context.lineTo(...place);
     context.stroke();
-    this.last = spot;
+    [this.spot, this.last] = [spot, place];
     this.paintable(true);
   }
 
@@ -95,6 +123,9 @@ class MaskPainter extends HTMLElement {
 
   showBrush() {
     this.querySelector(".brush-is").textContent = `${this.brush.value} %`;
+    const { width, height } = this.canvas.getBoundingClientRect();
+    this.tip.style.width = `${(this.brush.value / 100) * Math.max(width, height)}px`;
+    [this.tip.style.left, this.tip.style.top] = this.spot.map((place) => `${100 * place}%`);
   }
 
   tell() {
