@@ -2,7 +2,7 @@
 
 Everything lies where the models' own repositories have it, under ``owner/name``, so that a folder made here takes the
 place of ``IMPASTO_MODELS``. It holds SDXL, Stable Diffusion 1.5, IP-Adapters (base and Plus) with their encoders,
-ControlNets, TAESD and the LoRAs for few steps. Nothing it paints shows anything: it is for what files, shapes and
+ControlNets, TAESD, the LoRAs for few steps, and FLUX.2 klein. Nothing it paints shows anything: it is for what files, shapes and
 calls do.
 """
 
@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLFlux2,
     AutoencoderTiny,
     ControlNetModel,
     EulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
+    FlowMatchEulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -32,6 +36,9 @@ from transformers import (
     CLIPTokenizer,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +56,7 @@ TAESD_SDXL = "madebyollin/taesdxl"
 TAESD_SD15 = "madebyollin/taesd"
 LCM_SD15 = "latent-consistency/lcm-lora-sdv1-5"
 LIGHTNING = "ByteDance/SDXL-Lightning"
+KLEIN = "black-forest-labs/FLUX.2-klein-4B"
 
 #: Widths of what the two encoders give: ViT-H's and bigG's differ, as they do in earnest.
 _VIT_H, _BIG_G = 24, 28
@@ -82,6 +90,7 @@ def build(root: Path) -> Path:
             _small_vae().save_pretrained(root / repository)
         _lora(sd15_unet, root / LCM_SD15 / "pytorch_lora_weights.safetensors")
         _lora(sdxl_unet, root / LIGHTNING / "sdxl_lightning_4step_lora.safetensors")
+        _klein(root / KLEIN)
     return root
 
 
@@ -157,6 +166,80 @@ def _sd15(folder: Path) -> UNet2DConditionModel:
     (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     _published_tokenizers(folder, words)
     return unet
+
+
+def _klein(folder: Path) -> None:
+    words = _chat_tokenizer()
+    text = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(words),
+            hidden_size=_TEXT,
+            intermediate_size=2 * _TEXT,
+            num_hidden_layers=28,  # the states of the 27th are read
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            tie_word_embeddings=True,
+        )
+    )
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8, 8, 8, 8),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=1024,
+    )
+    torch.nn.init.normal_(vae.bn.running_mean, std=0.3)
+    torch.nn.init.uniform_(vae.bn.running_var, 0.5, 2.0)
+    transformer = Flux2Transformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=3 * _TEXT,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    )
+    Flux2KleinPipeline(
+        vae=vae,
+        text_encoder=text,
+        tokenizer=words,
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            shift=3.0, use_dynamic_shifting=True, time_shift_type="exponential", max_shift=1.15, base_shift=0.5
+        ),
+        is_distilled=True,
+    ).to(torch.bfloat16).save_pretrained(folder)
+    (folder / "text_encoder" / "model.safetensors").unlink()
+    text.save_pretrained(folder / "text_encoder", max_shard_size=text.num_parameters() * 2 * 2 // 3)
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    index["tokenizer"] = ["transformers", "Qwen2TokenizerFast"]
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    place = folder / "tokenizer"
+    (place / "vocab.json").write_text(json.dumps(words.get_vocab()), encoding="utf-8")
+    (place / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    (place / "special_tokens_map.json").write_text(json.dumps({"pad_token": words.pad_token}), encoding="utf-8")
+    (place / "added_tokens.json").write_text(json.dumps(words.get_added_vocab()), encoding="utf-8")
+
+
+def _chat_tokenizer() -> Qwen2Tokenizer:
+    """Bytes alone, and a chat's marks around what is said."""
+    names = [*ByteLevel.alphabet(), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    words = Qwen2Tokenizer(
+        vocab={word: index for index, word in enumerate(names)},
+        merges=[],
+        unk_token=None,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
+    )
+    words.chat_template = (
+        "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    return words
 
 
 def byte_tokenizer() -> CLIPTokenizer:

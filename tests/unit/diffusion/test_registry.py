@@ -37,7 +37,7 @@ def test_pins_are_digests_of_files_that_parts_have() -> None:
     program = "from impasto.engines.diffusion.registry import PINS; print('\\n'.join(map(' '.join, PINS.items())))"
     lines = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     pins = dict(line.split() for line in lines.splitlines())  # those of here are taken away
-    assert len(pins) == 6
+    assert len(pins) == 10
     assert pins.keys() <= files
     assert all(len(pin) == 64 and set(pin) <= set("0123456789abcdef") for pin in pins.values())
 

@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 Rung = Literal["whole", "offload", "fp8", "groups", "sequential"]
 RUNGS: Final[tuple[Rung, ...]] = get_args(Rung)
 
-#: A forward pass of the UNet at its own size: operations, parameters, places of the latents.
+#: A forward pass of the UNet at its own size: operations, parameters, places of the latents. Of a transformer that is
+#: shown pictures besides: with a content and one style of its own size, whose places are among those counted.
 _FORWARD: Final[dict[Family, tuple[float, float, int]]] = {
     "sdxl": (6.0e12, 2567.5e6, 128 * 128),
     "sd15": (0.75e12, 859.5e6, 64 * 64),
+    "flux2-klein": (1.29e14, 3875.5e6, 3 * 128 * 128),
 }
 #: Of what a product of large matrices reaches, a UNet reaches this share.
 _EFFICIENCY: Final = 0.4
 #: MiB of activations for a megapixel in two bytes a number: with the VAE at once, and in tiles.
 _ACTIVATIONS_MB: Final = {"whole": 4000.0, "offload": 2000.0, "fp8": 2000.0, "groups": 2000.0, "sequential": 1500.0}
+#: MiB of activations for a megapixel of pictures that the network is shown, likewise.
+_SHOWN_MB: Final = 1000.0
 #: Of the process itself with its libraries.
 _FIXED_MB: Final = 600
 _SHARE: Final = 0.9
@@ -46,11 +50,14 @@ class Sizes:
     Args:
         sources: whose.
         adapters: how many copies of the adapter are in use.
+        shown: pixels of the pictures that the network itself is shown; 0: it sees none.
     """
 
-    def __init__(self, sources: Sources, adapters: int) -> None:
+    def __init__(self, sources: Sources, adapters: int, shown: int = 0) -> None:
         text = [sources.base / name for name in ("text_encoder", "text_encoder_2")]
-        self.unet = parameters(sources.base / "unet")
+        transformer = sources.base / "transformer"
+        self.shown = shown
+        self.unet = parameters(transformer if transformer.is_dir() else sources.base / "unet")
         self.text = sum(parameters(folder) for folder in text if folder.is_dir())
         self.vae = parameters(sources.base / "vae")
         self.control = 0 if sources.control is None else parameters(sources.control)
@@ -68,7 +75,8 @@ class Sizes:
             "groups": painting * itemsize // 6,
             "sequential": painting * itemsize // 40,
         }[rung]
-        return round(bytes_held / 2**20 + _ACTIVATIONS_MB[rung] * pixels / 2**20 * itemsize / 2)
+        activations = _ACTIVATIONS_MB[rung] * pixels + _SHOWN_MB * self.shown
+        return round(bytes_held / 2**20 + activations / 2**20 * itemsize / 2)
 
 
 @lru_cache(maxsize=32)

@@ -6,25 +6,27 @@ import logging
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-import torch.nn.functional as F
 
 from impasto.engines.base import Stylization
 from impasto.engines.checkpoint import open_workdir
 from impasto.engines.coloring import Coloring
-from impasto.engines.diffusion.blocks import read_blocks, scales_of
-from impasto.engines.diffusion.control import control_picture
+from impasto.engines.diffusion.adapted import adapted
+from impasto.engines.diffusion.blocks import read_blocks
 from impasto.engines.diffusion.cost import RUNGS, Rung
 from impasto.engines.diffusion.digests import digest_of_all
+from impasto.engines.diffusion.editing import check_pictures, instruction
+from impasto.engines.diffusion.klein import edited
 from impasto.engines.diffusion.loading import require_diffusers
-from impasto.engines.diffusion.painter import Request, forget, painter
+from impasto.engines.diffusion.painter import forget
+from impasto.engines.diffusion.painting import Task
 from impasto.engines.diffusion.plan import SMALLEST_PX, Plan, gpu_precision, plan_run
-from impasto.engines.diffusion.reference import ReferenceReader, processor_of
+from impasto.engines.diffusion.registry import EDITORS
 from impasto.engines.diffusion.sources import Sources, gather
 from impasto.engines.evidence import draft_recipe, shares_of
-from impasto.engines.parts import Part, Source, divide
+from impasto.engines.parts import divide
 from impasto.errors import ImageTooSmallError, OutOfMemoryError, SettingsError
 from impasto.images import cover, fill_transparent, resize
 from impasto.progress import CancelToken, Progress
@@ -35,23 +37,17 @@ from impasto.vgg.precision import peak_memory_mb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor
 
     from impasto.engines.base import Region, RunPlan
-    from impasto.engines.diffusion.painter import Painter
-    from impasto.engines.diffusion.preflight import AdapterFacts
+    from impasto.engines.diffusion.painting import Painting
     from impasto.images import Picture
     from impasto.progress import OnProgress
 
 _log = logging.getLogger("impasto")
-
-#: How strongly the content acts as the second reference of preserve=strict, in all blocks.
-#: Source: Wang et al., "InstantStyle-Plus", 2024, section 4.1.
-_CONTENT_SCALE: Final = 0.2
-#: Places of which all masks together cover less belong to no part.
-_LEAST: Final = 1e-3
 
 
 class _Stopped(Exception):  # noqa: N818 — the run's own way out of a pipeline
@@ -59,7 +55,7 @@ class _Stopped(Exception):  # noqa: N818 — the run's own way out of a pipeline
 
 
 class DiffusionEngine:
-    """A diffusion model with an IP-Adapter; implements :class:`impasto.engines.base.Engine`."""
+    """A diffusion model with an IP-Adapter, or one that edits; implements :class:`impasto.engines.base.Engine`."""
 
     name = "diffusion"
 
@@ -165,15 +161,10 @@ class _Run:
         prepared = time.perf_counter()
         steps, painted = 0, self._pixels.clone()
         if plan.until and not cancel.stopped:
-            loaded = self._painter()
-            with loaded.lock:
-                loaded.wear(
-                    None if self._sources.style is None else self._sources.style.path, self._settings.lora_scale
-                )
-                request, small = self._request(loaded), self._sources.preview
+            with self._painting() as painting:
                 prepared = time.perf_counter()
-                latents, steps = self._latents(loaded, request, small, prepared, on_progress, cancel)
-                painted = self._cropped(loaded.decode(latents))
+                latents, steps = self._latents(painting, prepared, on_progress, cancel)
+                painted = self._cropped(painting.decode(latents))
         cancel.check()
         saved = self._finished(painted, steps)
         finished = time.perf_counter()
@@ -193,13 +184,7 @@ class _Run:
         )
 
     def _latents(
-        self,
-        loaded: Painter,
-        request: Request,
-        small: Path | None,
-        prepared: float,
-        on_progress: OnProgress | None,
-        cancel: CancelToken,
+        self, painting: Painting, prepared: float, on_progress: OnProgress | None, cancel: CancelToken
     ) -> tuple[Tensor, int]:
         """The latents to keep, and after how many steps."""
         plan, latest = self.plan, torch.empty(0)
@@ -211,7 +196,7 @@ class _Run:
             latest, steps = (latents if last else expected), step
             if on_progress is not None:
                 kept = latest.clone()
-                show = loaded.decode if last or small is None else (lambda each: loaded.glance(each, small))
+                show = painting.decode if last else painting.glance
                 spent = time.perf_counter() - prepared
                 on_progress(
                     Progress(
@@ -234,92 +219,16 @@ class _Run:
                 raise _Stopped
 
         with suppress(_Stopped):
-            loaded.paint(request, self._sources.control, after_step)
+            painting.paint(after_step)
         return latest, steps
 
-    def _painter(self) -> Painter:
-        sources = self._sources
-        return painter(
-            sources.base, sources.family, sources.lora, sources.adapter, self.plan.adapters, self._precision.device,
-            self._precision.dtype, self.plan.rung, digest_of_all(sources.files(worn=False)),
+    def _painting(self) -> AbstractContextManager[Painting]:
+        """The picture on its networks, as the model's family paints."""
+        task = Task(
+            settings=self._settings, sources=self._sources, plan=self.plan, precision=self._precision,
+            pixels=self._pixels, start=self._start, parts=self._parts, coloring=self._coloring,
         )  # fmt: skip
-
-    def _request(self, loaded: Painter) -> Request:
-        """The run in the painter's terms."""
-        settings, plan, sources = self._settings, self.plan, self._sources
-        prompt = self._prompt()
-        loaded.check_prompt(prompt, "prompt")
-        loaded.check_prompt(settings.negative_prompt, "negative_prompt")
-        scales: list[dict[str, float]] = []
-        embeds: tuple[Tensor, ...] = ()
-        masks = None
-        if sources.adapter is not None and sources.encoder is not None:
-            table = read_blocks(settings.blocks, sources.family)
-            scales = [scales_of(table, plan.ip_adapter_scale, loaded.unet)]
-            embeds, masks = self._embeds(loaded, sources.adapter, sources.encoder), self._masks()
-        if plan.adapters == 2:
-            scales.insert(0, scales_of({"": 1.0}, _CONTENT_SCALE, loaded.unet))
-        height, width = (-(-side // loaded.multiple) * loaded.multiple for side in (plan.height, plan.width))
-        padding = (0, width - plan.width, 0, height - plan.height)
-
-        def padded(pixels: Tensor) -> Tensor:
-            return F.pad(pixels, padding, mode="replicate")
-
-        seen = self._coloring.seen(self._pixels)
-        control = None
-        if sources.control is not None and sources.control_kind is not None:
-            control = padded(control_picture(seen, sources.control_kind))
-        return Request(
-            height=height,
-            width=width,
-            prompt=prompt,
-            negative_prompt=settings.negative_prompt,
-            start=None if plan.from_noise else padded(self._coloring.seen(self._start)),
-            denoise=plan.denoise,
-            timetable=plan.timetable,
-            control=control,
-            control_scale=plan.control_scale,
-            embeds=embeds,
-            masks=None if masks is None else tuple(padded(mask) for mask in masks),
-            scales=tuple(scales),
-            guidance_scale=plan.guidance_scale,
-            scheduler=plan.scheduler,
-            seed=settings.seed,
-        )
-
-    def _prompt(self) -> str:
-        """What is asked for, with the words that call a trained style."""
-        trigger = None if self._sources.style is None else self._sources.style.trigger
-        prompt = self._settings.prompt
-        if trigger is None or trigger in prompt:
-            return prompt
-        return f"{trigger}, {prompt}" if prompt else trigger
-
-    def _embeds(self, loaded: Painter, adapter: AdapterFacts, encoder: Path) -> tuple[Tensor, ...]:
-        """What the adapters are told: the styles of every part, and with two adapters first the content."""
-        reader = ReferenceReader(
-            lambda: loaded.encoder(encoder),
-            processor_of(encoder),
-            digest_of_all([*sorted(encoder.glob("*.safetensors"))]) + str(loaded.dtype),
-            plus=adapter.plus,
-            crop=self._settings.crop,
-        )
-        with torch.no_grad():
-            told = [torch.cat([reader.embed(part) for part in self._parts], dim=1)]
-            if self.plan.adapters == 2:
-                content = reader.embed(Part(None, (Source(self._coloring.seen(self._pixels), None, 1.0),)))
-                told.insert(0, content)
-        return tuple(told)
-
-    def _masks(self) -> tuple[Tensor, ...] | None:
-        """Where each part is, for each adapter; None where there is one part, everywhere."""
-        parts, size = self._parts, (self.plan.height, self.plan.width)
-        if len(parts) == 1 and parts[0].mask is None:
-            return None
-        whole = torch.ones_like(self._pixels[:, :1])
-        masks = torch.cat([whole if part.mask is None else resize(part.mask, *size) for part in parts], dim=1)
-        masks = masks / masks.sum(1, keepdim=True).clamp_min(1.0)
-        return (masks,) if self.plan.adapters == 1 else (whole, masks)
+        return edited(task) if self._sources.family in EDITORS else adapted(task)
 
     def _first_picture(self, init: Picture | None) -> Tensor:
         """What the way back from noise begins at, at the output's size."""
@@ -356,10 +265,15 @@ def _decided(
     if not styles and not regions:
         raise SettingsError("no style was given; give at least one picture")
     shares_of(settings, len(styles))
-    precision = gpu_precision(choose_precision(settings.device, settings.dtype), settings.dtype)
+    chosen = choose_precision(settings.device, settings.dtype)
     sources = gather(settings)
-    read_blocks(settings.blocks, sources.family)
-    plan = plan_run(content, settings, sources, scales, precision)
+    if sources.family in EDITORS:
+        check_pictures(styles, regions, sources.name)
+        settings = settings.model_copy(update={"prompt": instruction(settings.prompt, len(styles))})
+    else:
+        read_blocks(settings.blocks, sources.family)
+    precision = gpu_precision(chosen, settings.dtype, sources.family)
+    plan = plan_run(content, settings, sources, scales, precision, styles=styles)
     for style in [*styles, *(region.style for region in regions)]:
         if min(style.width, style.height) < SMALLEST_PX:
             raise ImageTooSmallError(

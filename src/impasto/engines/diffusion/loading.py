@@ -90,6 +90,20 @@ def load_base(folder: Path, dtype: torch.dtype | dict[str, torch.dtype]) -> Any:
         raise WeightsError(f"{folder} cannot be loaded: {_first_line(error)}; download the model again") from error
 
 
+def load_editor(folder: Path, dtype: torch.dtype) -> Any:
+    """The ``Flux2KleinPipeline`` of a model's folder, on the CPU.
+
+    Raises:
+        MissingExtraError: the extra is not installed.
+        WeightsError: see :func:`impasto.engines.diffusion.preflight.check_base`.
+    """
+    require_diffusers()
+    check_base(folder)
+    from diffusers import Flux2KleinPipeline
+
+    return _loaded(Flux2KleinPipeline, folder, dtype=dtype)
+
+
 def load_control(folder: Path, dtype: torch.dtype) -> Any:
     """A ControlNet that was checked before."""
     from diffusers import ControlNetModel

@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     #: Called after each step with its number from 1, the latents, and what the picture is expected to become.
     OnStep = Callable[[int, Tensor, Tensor], None]
 
+_Loaded = TypeVar("_Loaded")
+
 #: diffusers' pipelines by family, whether a picture is started from, and whether there is a ControlNet.
 _PIPELINES: Final[dict[tuple[Family, bool, bool], str]] = {
     ("sdxl", False, False): "StableDiffusionXLPipeline",
@@ -61,7 +63,7 @@ _SCHEDULERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 #: So many sets of networks are kept; one is gigabytes.
 KEPT = 1
 #: Pictures above so many pixels are decoded in tiles.
-_TILED_ABOVE: Final = 1536**2
+TILED_ABOVE: Final = 1536**2
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Painter:
         self._control: tuple[Path, Any] | None = None
         self._preview: tuple[Path, Any] | None = None
         self._style: Path | None = None
-        with _leaving_no_trace():
+        with leaving_no_trace():
             self._base = load_base(base, dtype)
             if lora is not None:
                 merge_lora(self._base, lora)
@@ -118,7 +120,7 @@ class Painter:
                     image_encoder_folder=None,
                 )
             if rung == "fp8":  # after the adapter, which would turn it back
-                _keep_in_8_bits(self._base.unet, dtype)
+                keep_in_8_bits(self._base.unet, dtype)
             if rung == "whole":
                 self._base.to(device)
 
@@ -134,7 +136,7 @@ class Painter:
 
     def encoder(self, folder: Path) -> Any:
         """The network that looks at references; it belongs to the caller."""
-        with _leaving_no_trace():
+        with leaving_no_trace():
             return load_encoder(folder, self.dtype).to(self.device)
 
     def check_prompt(self, text: str, name: str) -> None:
@@ -170,7 +172,7 @@ class Painter:
         if style is None:
             return
         if self._style is None:
-            with _leaving_no_trace():
+            with leaving_no_trace():
                 try:
                     load_style(self._base, style)
                 except BaseException:
@@ -243,14 +245,14 @@ class Painter:
         upcast = vae.dtype == torch.float16 and bool(getattr(vae.config, "force_upcast", False))
         if upcast:  # SDXL's VAE leaves float16's range
             vae.to(torch.float32)
-        tiled = latents.shape[-1] * latents.shape[-2] * self.multiple**2 > _TILED_ABOVE or self._rung != "whole"
+        tiled = latents.shape[-1] * latents.shape[-2] * self.multiple**2 > TILED_ABOVE or self._rung != "whole"
         (vae.enable_tiling if tiled else vae.disable_tiling)()
         try:
             decoded = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
         finally:
             if upcast:
                 vae.to(torch.float16)
-        return _in_range(decoded)
+        return in_range(decoded)
 
     @torch.no_grad()
     def glance(self, latents: Tensor, small: Path | None) -> Tensor:
@@ -258,10 +260,10 @@ class Painter:
         if small is None:
             return self.decode(latents)
         if self._preview is None or self._preview[0] != small:
-            with _leaving_no_trace():
+            with leaving_no_trace():
                 self._preview = small, load_small_vae(small, self.dtype).to(self.device)
         vae = self._preview[1]
-        return _in_range(vae.decode(latents.to(self.device, self.dtype)).sample)
+        return in_range(vae.decode(latents.to(self.device, self.dtype)).sample)
 
     def _pipeline(self, request: Request, control: Path | None) -> Any:
         import diffusers
@@ -281,28 +283,17 @@ class Painter:
         parts["scheduler"] = self._scheduler(request.scheduler)
         pipeline = kind(**parts)
         pipeline.set_progress_bar_config(disable=True)
-        self._place(pipeline)
+        place(pipeline, self.device, self._rung)
         return pipeline
 
     def _controlnet(self, folder: Path) -> Any:
         if self._control is None or self._control[0] != folder:
-            with _leaving_no_trace():
+            with leaving_no_trace():
                 net = load_control(folder, self.dtype)
                 if self._rung == "fp8":
-                    _keep_in_8_bits(net, self.dtype)
+                    keep_in_8_bits(net, self.dtype)
                 self._control = folder, net.to(self.device) if self._rung == "whole" else net
         return self._control[1]
-
-    def _place(self, pipeline: Any) -> None:
-        """Have the networks come to the device as the rung says; after everything is loaded."""
-        if self._rung in ("offload", "fp8"):
-            pipeline.enable_model_cpu_offload(device=self.device)
-        elif self._rung == "groups":
-            pipeline.enable_group_offload(
-                onload_device=self.device, offload_type="leaf_level", use_stream=self.device.type == "cuda"
-            )
-        elif self._rung == "sequential":
-            pipeline.enable_sequential_cpu_offload(device=self.device)
 
     def _scheduler(self, name: str) -> Any:
         import diffusers
@@ -320,7 +311,7 @@ class Painter:
                 processor.scale = [each[name] for each in scales]
 
 
-_kept: dict[tuple[object, ...], Painter] = {}
+_kept: dict[tuple[object, ...], Any] = {}
 _loading = threading.Lock()
 
 
@@ -334,13 +325,23 @@ def painter(
         MissingExtraError, WeightsError: they cannot be loaded.
     """
     key = (base, family, lora, adapter, adapters, device, dtype, rung, version)
+    return keep(key, lambda: Painter(base, family, lora, adapter, adapters, device, dtype, rung))
+
+
+def keep(key: tuple[object, ...], load: Callable[[], _Loaded]) -> _Loaded:
+    """What is loaded under a key; it is kept until others are asked for.
+
+    Raises:
+        MissingExtraError, WeightsError: it cannot be loaded.
+    """
     with _loading:  # two sets at once may be more than there is room for
         if key not in _kept:
             while len(_kept) >= KEPT:
                 del _kept[next(iter(_kept))]
             require_diffusers()
-            _kept[key] = Painter(base, family, lora, adapter, adapters, device, dtype, rung)
-        return _kept[key]
+            _kept[key] = load()
+        found: _Loaded = _kept[key]
+        return found
 
 
 def forget() -> None:
@@ -349,6 +350,16 @@ def forget() -> None:
         _kept.clear()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def place(pipeline: Any, device: torch.device, rung: Rung) -> None:
+    """Have a pipeline's networks come to the device as the rung says; after everything is loaded."""
+    if rung in ("offload", "fp8"):
+        pipeline.enable_model_cpu_offload(device=device)
+    elif rung == "groups":
+        pipeline.enable_group_offload(onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda")
+    elif rung == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
 
 
 def _listen(scheduler: Any, expected: list[Tensor]) -> None:
@@ -364,7 +375,7 @@ def _listen(scheduler: Any, expected: list[Tensor]) -> None:
     scheduler.step = told
 
 
-def _keep_in_8_bits(net: Any, dtype: torch.dtype) -> None:
+def keep_in_8_bits(net: Any, dtype: torch.dtype) -> None:
     """Have a network's layers keep their weights in fp8 and compute in another format.
 
     Not those that bring what they are given into their weights' own format, which fp8 would round to nothing.
@@ -374,12 +385,13 @@ def _keep_in_8_bits(net: Any, dtype: torch.dtype) -> None:
     )
 
 
-def _in_range(decoded: Tensor) -> Tensor:
+def in_range(decoded: Tensor) -> Tensor:
+    """What a VAE gives as a picture: float32 in [0, 1] on the CPU."""
     return (decoded.float() / 2 + 0.5).clamp(0, 1).cpu()
 
 
 @contextmanager
-def _leaving_no_trace() -> Iterator[None]:
+def leaving_no_trace() -> Iterator[None]:
     """Loading draws numbers, and weights that are made in inference mode could not be trained later."""
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad():
         yield

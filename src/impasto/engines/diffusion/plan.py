@@ -10,19 +10,22 @@ import torch
 
 from impasto.engines.base import RunPlan
 from impasto.engines.diffusion.cost import Sizes, choose_rung, seconds
+from impasto.engines.diffusion.editing import shown_pixels
 from impasto.engines.diffusion.preflight import read_json
+from impasto.engines.diffusion.registry import EDITORS
 from impasto.errors import ImageTooSmallError, SettingsError
 from impasto.images import fit_size
 from impasto.recipe import Scale
+from impasto.settings import DiffusionSettings
 from impasto.vgg.precision import free_memory_mb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from impasto.engines.diffusion.cost import Rung
+    from impasto.engines.diffusion.registry import Family
     from impasto.engines.diffusion.sources import Sources
     from impasto.images import Picture
-    from impasto.settings import DiffusionSettings
     from impasto.settings.diffusion import Preserve
     from impasto.vgg import Precision
 
@@ -82,8 +85,10 @@ def plan_run(
     sources: Sources,
     scales: Sequence[Scale] | None,
     precision: Precision,
+    *,
+    styles: Sequence[Picture] = (),
 ) -> Plan:
-    """How a content is painted.
+    """How a content is painted; its styles count for what a model takes that is shown them itself.
 
     Raises:
         ImageTooSmallError: the output would have a side below 16 px.
@@ -97,8 +102,11 @@ def plan_run(
             f"{SMALLEST_PX} px are needed on each side; use a larger image_size or a less narrow crop"
         )
     scheduler = sources.scheduler if settings.scheduler == "auto" else settings.scheduler
-    from_noise = settings.init == "noise" or (
-        settings.init == "content" and settings.preserve == "free" and settings.strength == 1
+    editing = sources.family in EDITORS
+    from_noise = (
+        editing
+        or settings.init == "noise"
+        or (settings.init == "content" and settings.preserve == "free" and settings.strength == 1)
     )
     denoise = 1.0 if from_noise else _DENOISE[settings.preserve] * settings.strength
     steps = sources.steps if settings.steps is None else settings.steps
@@ -115,7 +123,8 @@ def plan_run(
     strict = settings.preserve == "strict"
     adapters = 0 if sources.adapter is None else 2 if strict else 1
     guidance = sources.guidance_scale if settings.guidance_scale is None else settings.guidance_scale
-    sizes = Sizes(sources, adapters)
+    shown = shown_pixels(height, width, styles) if editing else 0
+    sizes = Sizes(sources, adapters, shown)
     itemsize = precision.dtype.itemsize
     rung = choose_rung(
         settings.memory, sizes, height * width, precision.device, itemsize, free_memory_mb(precision.device)
@@ -131,7 +140,7 @@ def plan_run(
         sources,
         sizes,
         steps=until,
-        places=height * width // side**2,
+        places=(height * width + shown) // side**2,
         guided=guidance > 1,
         device=precision.device,
         dtype=precision.dtype,
@@ -162,15 +171,19 @@ def plan_run(
     )
 
 
-def gpu_precision(precision: Precision, asked: str) -> Precision:
-    """On a GPU that multiplies bfloat16 slowly float16, unless it was asked otherwise; such models are kept in it."""
+def gpu_precision(precision: Precision, asked: str, family: Family) -> Precision:
+    """On a GPU that multiplies bfloat16 slowly what the model is kept in, unless it was asked otherwise."""
     if precision.device.type == "cuda" and precision.dtype == torch.float32 and asked == "auto":
+        if family in EDITORS:  # numbers inside their text encoders leave float16's range
+            return precision._replace(dtype=torch.bfloat16, reason="bfloat16, in which the model is kept")
         return precision._replace(dtype=torch.float16, reason="float16, in which the model is kept")
     return precision
 
 
 def _own_size(sources: Sources) -> int:
     """The longer side that the model was trained at."""
+    if sources.family in EDITORS:  # their configurations say none
+        return DiffusionSettings.default_px
     unet, vae = (read_json(sources.base / name / "config.json") for name in ("unet", "vae"))
     return int(unet["sample_size"]) * int(2 ** (len(vae.get("block_out_channels", (1,) * 4)) - 1))
 

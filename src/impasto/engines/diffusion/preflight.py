@@ -30,9 +30,16 @@ _PIPELINES: Final[dict[str, Family]] = {
     "StableDiffusionPipeline": "sd15",
     "StableDiffusionImg2ImgPipeline": "sd15",
     "StableDiffusionControlNetPipeline": "sd15",
+    "Flux2KleinPipeline": "flux2-klein",
 }
 #: Components that are networks, and that are used.
-_NETWORKS: Final = ("unet", "vae", "text_encoder", "text_encoder_2")
+_NETWORKS: Final[dict[Family, tuple[str, ...]]] = {
+    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
+    "sd15": ("unet", "vae", "text_encoder"),
+    "flux2-klein": ("transformer", "vae", "text_encoder"),
+}
+#: Layers of FLUX.2 klein's text encoder whose states it reads, one behind the other.
+_READ_LAYERS: Final = (9, 18, 27)
 _LIBRARIES: Final = ("diffusers", "transformers")
 _LARGEST_JSON: Final = 2**20
 
@@ -144,7 +151,7 @@ def check_base(folder: Path) -> Family:
     family = _PIPELINES.get(pipeline) if isinstance(pipeline, str) else None
     if family is None:
         raise WeightsError(
-            f"{folder} is a {pipeline}, which is not supported; there are {' and '.join(FAMILIES.values())}"
+            f"{folder} is a {pipeline}, which is not supported; there are {', '.join(FAMILIES.values())}"
         )
     for name, kind in index.items():
         if name.startswith("_") or not isinstance(kind, list) or kind == [None, None]:
@@ -153,13 +160,29 @@ def check_base(folder: Path) -> Family:
             raise WeightsError(
                 f"{folder} asks for code of its own ({name}: {kind}), which is never run; use a model without"
             )
-    for name in _NETWORKS:
+    for name in _NETWORKS[family]:
         if name in index or name != "text_encoder_2":
             check_network(folder / name, name=f"{name} of {folder.name}")
-    added = read_json(folder / "unet" / "config.json").get("addition_embed_type") == "text_time"
-    if added != (family == "sdxl"):
-        raise WeightsError(f"the UNet of {folder} is not that of a {pipeline}; download the model again")
+    if not _is_of(family, folder):
+        raise WeightsError(
+            f"the {_NETWORKS[family][0]} of {folder} is not that of a {pipeline}; download the model again"
+        )
     return family
+
+
+def _is_of(family: Family, folder: Path) -> bool:
+    """Whether the network that paints is one of the family, by its configuration."""
+    net = read_json(folder / _NETWORKS[family][0] / "config.json")
+    if family != "flux2-klein":
+        return (net.get("addition_embed_type") == "text_time") == (family == "sdxl")
+    text = read_json(folder / "text_encoder" / "config.json")
+    width, layers = text.get("hidden_size"), text.get("num_hidden_layers")
+    return (
+        isinstance(width, int)
+        and isinstance(layers, int)
+        and layers >= _READ_LAYERS[-1]
+        and net.get("joint_attention_dim") == width * len(_READ_LAYERS)
+    )
 
 
 def adapter_facts(path: Path) -> AdapterFacts:

@@ -59,7 +59,7 @@ class ReferenceReader:
             ``(2, 1, width)``, or for Plus ``(2, 1, tokens, width)``: first what stands for no reference.
         """
         total = sum(source.share for source in part.sources)
-        looks = [self.look(_shown(source)) * (source.share / total) for source in part.sources]
+        looks = [self.look(shown(source)) * (source.share / total) for source in part.sources]
         return torch.stack(looks).sum(0)
 
     def look(self, pixels: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def processor_of(encoder: Path) -> Any:
     return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=side)
 
 
-def _shown(source: Source) -> Tensor:
+def shown(source: Source) -> Tensor:
     """A style with what its mask hides replaced by the mean of what it shows: the encoder knows no masks."""
     if source.mask is None:
         return source.pixels

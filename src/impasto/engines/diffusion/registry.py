@@ -25,11 +25,17 @@ if TYPE_CHECKING:
 #: Names a folder of models in place of the user's own.
 VARIABLE: Final = "IMPASTO_MODELS"
 
-Family = Literal["sdxl", "sd15"]
+Family = Literal["sdxl", "sd15", "flux2-klein"]
 Control = Literal["tile", "canny", "lineart"]
 
 #: The families in words.
-FAMILIES: Final[dict[Family, str]] = {"sdxl": "Stable Diffusion XL", "sd15": "Stable Diffusion 1.5"}
+FAMILIES: Final[dict[Family, str]] = {
+    "sdxl": "Stable Diffusion XL",
+    "sd15": "Stable Diffusion 1.5",
+    "flux2-klein": "FLUX.2 klein",
+}
+#: Families that look at content and references themselves and do as a text says: without adapters and ControlNets.
+EDITORS: Final[frozenset[Family]] = frozenset({"flux2-klein"})
 
 _H94: Final = ("h94/IP-Adapter", "018e402774aeeddd60609b4ecdb7e298259dc729")
 _TOKENIZER: Final = ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json")
@@ -63,12 +69,12 @@ class Model:
     what: str
     family: Family
     base: str
-    adapters: Mapping[str, str]
-    """Parts by the setting ``adapter``."""
-    encoder: str
-    controls: Mapping[Control, str]
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Parts by the setting ``adapter``; none in a family of :data:`EDITORS`, like the three that follow."""
+    encoder: str | None = None
+    controls: Mapping[Control, str] = field(default_factory=dict)
     """Parts by the setting ``control``; the first is the one of ``control=auto``."""
-    preview: str
+    preview: str | None = None
     lora: str | None = None
     """Merged into the base for few steps."""
     scheduler: str = "euler"
@@ -78,10 +84,10 @@ class Model:
     @property
     def needed(self) -> tuple[str, ...]:
         """The parts that a run with the default settings takes, and the preview's."""
-        control = next(iter(self.controls.values()))
+        control = next(iter(self.controls.values()), None)
         return tuple(
             part
-            for part in (self.base, self.adapters["base"], self.encoder, control, self.lora, self.preview)
+            for part in (self.base, self.adapters.get("base"), self.encoder, control, self.lora, self.preview)
             if part is not None
         )
 
@@ -104,7 +110,7 @@ _SDXL_FILES: Final = _files(
     tokenizer_2=_TOKENIZER,
     **_UNET_AND_VAE,
 )
-_SMALL_NET: Final = ("config.json", "diffusion_pytorch_model.safetensors")
+_ONE_NET: Final = ("config.json", "diffusion_pytorch_model.safetensors")
 
 PARTS: Final[dict[str, Part]] = {
     part.id: part
@@ -148,19 +154,19 @@ PARTS: Final[dict[str, Part]] = {
             "Apache-2.0", 2.4, folder="models/image_encoder",
         ),
         Part(
-            "tile-sdxl", "ControlNet tile for SDXL", "xinsir/controlnet-tile-sdxl-1.0", None, _SMALL_NET,
+            "tile-sdxl", "ControlNet tile for SDXL", "xinsir/controlnet-tile-sdxl-1.0", None, _ONE_NET,
             "Apache-2.0", 2.4,
         ),
         Part(
-            "canny-sdxl", "ControlNet canny for SDXL", "xinsir/controlnet-canny-sdxl-1.0", None, _SMALL_NET,
+            "canny-sdxl", "ControlNet canny for SDXL", "xinsir/controlnet-canny-sdxl-1.0", None, _ONE_NET,
             "Apache-2.0", 2.4,
         ),
         Part(
             "canny-sd15", "ControlNet canny for SD 1.5", "lllyasviel/sd-controlnet-canny",
-            "7f2f69197050967007f6bbd23ab5e52f0384162a", _SMALL_NET, "CreativeML Open RAIL-M", 1.4,
+            "7f2f69197050967007f6bbd23ab5e52f0384162a", _ONE_NET, "CreativeML Open RAIL-M", 1.4,
         ),
-        Part("taesd-xl", "TAESD, previews of SDXL", "madebyollin/taesdxl", None, _SMALL_NET, "MIT", 0.01),
-        Part("taesd-15", "TAESD, previews of SD 1.5", "madebyollin/taesd", None, _SMALL_NET, "MIT", 0.01),
+        Part("taesd-xl", "TAESD, previews of SDXL", "madebyollin/taesdxl", None, _ONE_NET, "MIT", 0.01),
+        Part("taesd-15", "TAESD, previews of SD 1.5", "madebyollin/taesd", None, _ONE_NET, "MIT", 0.01),
         Part(
             "lcm-sd15", "LCM-LoRA for SD 1.5", "latent-consistency/lcm-lora-sdv1-5", None,
             ("pytorch_lora_weights.safetensors",), "CreativeML Open RAIL++-M", 0.13,
@@ -168,6 +174,20 @@ PARTS: Final[dict[str, Part]] = {
         Part(
             "lightning-sdxl", "SDXL-Lightning, 4 steps", "ByteDance/SDXL-Lightning", None,
             ("sdxl_lightning_4step_lora.safetensors",), "CreativeML Open RAIL++-M", 0.4,
+        ),
+        Part(
+            "flux2-klein-base", "FLUX.2 klein 4B, bfloat16", "black-forest-labs/FLUX.2-klein-4B",
+            "e7b7dc27f91deacad38e78976d1f2b499d76a294",
+            _files(
+                "model_index.json", scheduler=("scheduler_config.json",),
+                text_encoder=(
+                    "config.json", "generation_config.json", "model-00001-of-00002.safetensors",
+                    "model-00002-of-00002.safetensors", "model.safetensors.index.json",
+                ),
+                tokenizer=("added_tokens.json", "chat_template.jinja", "tokenizer.json", *_TOKENIZER),
+                transformer=_ONE_NET, vae=_ONE_NET,
+            ),
+            "Apache-2.0", 14.9,
         ),
     )
 }  # fmt: skip
@@ -198,6 +218,10 @@ MODELS: Final[dict[str, Model]] = {
             controls={"canny": "canny-sd15"}, preview="taesd-15", lora="lcm-sd15", scheduler="lcm", steps=6,
             guidance_scale=1.5,
         ),
+        Model(
+            "flux2-klein", "FLUX.2 klein 4B in 4 steps: is shown content and references, and told what to do",
+            family="flux2-klein", base="flux2-klein-base", scheduler="own", steps=4, guidance_scale=1.0,
+        ),
     )
 }  # fmt: skip
 
@@ -220,6 +244,18 @@ PINS: Final[dict[str, str]] = {
     ),
     f"{_H94[0]}/models/image_encoder/model.safetensors": (
         "6ca9667da1ca9e0b0f75e46bb030f7e011f44f86cbfb8d5a36590fcd7507b030"
+    ),
+    f"{PARTS['flux2-klein-base'].repository}/text_encoder/model-00001-of-00002.safetensors": (
+        "8c0506e7f4936fa7e26183a4fd8da4e2bdbc5990ba64ae441f965d51228f36ea"
+    ),
+    f"{PARTS['flux2-klein-base'].repository}/text_encoder/model-00002-of-00002.safetensors": (
+        "82f2bd839378541b0557bfabaf37c7d3d637071fdcb73302dedd7cf61162ce07"
+    ),
+    f"{PARTS['flux2-klein-base'].repository}/transformer/diffusion_pytorch_model.safetensors": (
+        "9f29f9edcfdae452a653ffb51a534ca4decd389952c225724ff3b94042612a6e"
+    ),
+    f"{PARTS['flux2-klein-base'].repository}/vae/diffusion_pytorch_model.safetensors": (
+        "ca70d2202afe6415bdbcb8793ba8cd99fd159cfe6192381504d6c4d3036e0f04"
     ),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from impasto.engines.diffusion.digests import check
+from impasto.engines.diffusion.editing import check_guidance, check_settings
 from impasto.engines.diffusion.lora import LoraFacts, check_lora, lora_facts
 from impasto.engines.diffusion.preflight import (
     AdapterFacts,
@@ -15,9 +16,10 @@ from impasto.engines.diffusion.preflight import (
     check_base,
     check_control,
     check_network,
+    read_json,
     refuse_pickle,
 )
-from impasto.engines.diffusion.registry import MODELS, PARTS, Control, find, locate
+from impasto.engines.diffusion.registry import EDITORS, MODELS, PARTS, Control, find, locate
 from impasto.errors import SettingsError, WeightsError
 
 if TYPE_CHECKING:
@@ -35,7 +37,11 @@ _LIKE: Final[dict[Family, str]] = {"sdxl": "sdxl", "sd15": "sd15-lcm"}
 
 
 #: Folders of a base that decide what it paints.
-_NESTED: Final = frozenset({"scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae"})
+_NESTED: Final = frozenset(
+    {"scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "transformer", "unet", "vae"}
+)
+#: Steps and guidance of a user's folder with a model that edits: distilled to few steps, or not.
+_EDITORS_PACE: Final[dict[bool, tuple[int, float]]] = {True: (4, 1.0), False: (50, 4.0)}
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,14 @@ class Sources:
 
 
 def gather(settings: DiffusionSettings) -> Sources:
-    """Find and check all files that the settings ask for.
+    """Find and check all files that the settings ask for, and refuse settings that the model has no use for.
 
     Raises:
         WeightsError: something is missing, damaged, a pickle, or does not belong together.
-        SettingsError: an unknown model, a control that the model has none for, or a licence that was not accepted.
+        SettingsError: an unknown model, a control that the model has none for, a setting it has no use for, or a
+            licence that was not accepted.
     """
+    asked = settings
     style = None if settings.lora is None else lora_facts(Path(settings.lora))
     if settings.adapter is None:  # a LoRA is the style; who wants the references' look besides says so
         settings = settings.model_copy(update={"adapter": "base" if style is None else "none"})
@@ -91,7 +99,18 @@ def gather(settings: DiffusionSettings) -> Sources:
             f"the LoRA was trained on a model of the user's, {style.about.get('base')!r}; give its folder by model=PATH"
         )
     model, folder = named_model(settings.model or (style.model if style is not None else None))
-    sources = _of_registry(model, settings) if model is not None else _of_folder(folder, settings)
+    if model is not None and model.family in EDITORS:
+        check_settings(asked, model.id)
+        base = located_base(model, accept_license=settings.accept_license)
+        pace = model.steps, model.guidance_scale
+        return _editor(asked, model.id, base, model.family, pace, _licences([PARTS[model.base]]))
+    family = check_base(folder) if model is None else model.family
+    if family in EDITORS:
+        name = folder.resolve().name
+        check_settings(asked, name)
+        pace = _EDITORS_PACE[bool(read_json(folder / "model_index.json").get("is_distilled"))]
+        return _editor(asked, name, folder, family, pace, ())
+    sources = _of_registry(model, settings) if model is not None else _of_folder(folder, family, settings)
     if style is None:
         return sources
     check_lora(style, sources.base)
@@ -140,7 +159,7 @@ def base_files(base: Path) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
-    for kind in ("*.safetensors", "*.json", "*.txt"):
+    for kind in ("*.safetensors", "*.json", "*.txt", "*.jinja"):
         yield from sorted(folder.glob(kind))
 
 
@@ -153,7 +172,7 @@ def _of_registry(model: Model, settings: DiffusionSettings) -> Sources:
     lora = None if model.lora is None else _only_file(_located(model.lora).files.values())
     if model.lora is not None:
         used.append(PARTS[model.lora])
-    preview = find(PARTS[model.preview])
+    preview = None if model.preview is None else find(PARTS[model.preview])
     small = None if preview is None else preview.folder
     return Sources(
         model.id, model.family, base, facts, encoder, control, kind, small, lora,
@@ -161,8 +180,15 @@ def _of_registry(model: Model, settings: DiffusionSettings) -> Sources:
     )  # fmt: skip
 
 
-def _of_folder(folder: Path, settings: DiffusionSettings) -> Sources:
-    family = check_base(folder)
+def _editor(
+    asked: DiffusionSettings, name: str, base: Path, family: Family, pace: tuple[int, float], licences: tuple[str, ...]
+) -> Sources:
+    """A model that is shown the references itself: its base is all there is."""
+    check_guidance(asked, name, read_json(base / "model_index.json"))
+    return Sources(name, family, base, None, None, None, None, None, None, "own", *pace, licences)
+
+
+def _of_folder(folder: Path, family: Family, settings: DiffusionSettings) -> Sources:
     like = MODELS[_LIKE[family]]
     used: list[Part] = []
     inside = sorted((folder / ADAPTER_FOLDER).glob("*.safetensors"))
@@ -191,17 +217,23 @@ def _adapter(
         path = Path(settings.ip_adapter)
         refuse_pickle(path)
         beside = path.parent / "image_encoder"
-        encoder = beside if beside.is_dir() else _located(model.encoder).folder
+        encoder = beside if beside.is_dir() else _located(_encoder(model)).folder
         if encoder != beside:
-            used.append(PARTS[model.encoder])
+            used.append(PARTS[_encoder(model)])
     else:
         path = _only_file(_located(model.adapters[settings.adapter]).files.values())
-        encoder = _located(model.encoder).folder
-        used += [PARTS[model.adapters[settings.adapter]], PARTS[model.encoder]]
+        encoder = _located(_encoder(model)).folder
+        used += [PARTS[model.adapters[settings.adapter]], PARTS[_encoder(model)]]
     facts = adapter_facts(path)
     check_network(encoder, name="the image encoder")
     check_adapter(facts, base, encoder)
     return facts, encoder
+
+
+def _encoder(model: Model) -> str:
+    """What looks at the references for the model's adapters."""
+    assert model.encoder is not None  # noqa: S101 — only a family of EDITORS has none
+    return model.encoder
 
 
 def _kind(settings: DiffusionSettings, own: Control | None) -> Control | None:

@@ -15,7 +15,7 @@ from impasto.engines.diffusion.digests import digest_of_all
 from impasto.engines.diffusion.loading import load_base, require_diffusers
 from impasto.engines.diffusion.lora import encode_lora
 from impasto.engines.diffusion.preflight import check_base, read_json
-from impasto.engines.diffusion.registry import PARTS
+from impasto.engines.diffusion.registry import EDITORS, PARTS
 from impasto.engines.diffusion.sources import base_files, located_base, named_model
 from impasto.engines.diffusion.training.adapter import add_lora, lora_matrices, lora_parameters
 from impasto.engines.diffusion.training.encoded import (
@@ -298,6 +298,10 @@ class _Run:
 def _base(settings: DreamBoothTraining) -> _Base:
     """The model that is trained on, checked."""
     model, folder = named_model(settings.model)
+    if (check_base(folder) if model is None else model.family) in EDITORS:
+        raise SettingsError(
+            f"model {folder.name} cannot be trained on here; use sdxl, sd15-lcm or a folder of one of their families"
+        )
     if model is not None:
         folder = located_base(model, accept_license=settings.accept_license)
         if model.base in _DISTILLED:
