@@ -2,8 +2,8 @@
 
 Everything lies where the models' own repositories have it, under ``owner/name``, so that a folder made here takes the
 place of ``IMPASTO_MODELS``. It holds SDXL, Stable Diffusion 1.5, IP-Adapters (base and Plus) with their encoders,
-ControlNets, TAESD, the LoRAs for few steps, and FLUX.2 klein. Nothing it paints shows anything: it is for what files, shapes and
-calls do.
+ControlNets, TAESD, the LoRAs for few steps, and FLUX.2 klein. Nothing it paints shows anything: it is for what files,
+shapes and calls do.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from diffusers import (
     AutoencoderTiny,
     ControlNetModel,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
-    FlowMatchEulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -231,8 +231,8 @@ def _chat_tokenizer() -> Qwen2Tokenizer:
         vocab={word: index for index, word in enumerate(names)},
         merges=[],
         unk_token=None,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",  # noqa: S106 — a mark in a text, like the next
+        pad_token="<|endoftext|>",  # noqa: S106
         additional_special_tokens=["<|im_start|>"],
     )
     words.chat_template = (

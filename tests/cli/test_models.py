@@ -100,3 +100,26 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(run, folder: Path, hub: Pa
     assert done.stderr.count("impasto: error:") == 1
     assert "Traceback" not in done.stderr
     assert not (folder / "out.png").exists()
+
+
+def test_model_that_is_told_what_to_do(run, folder: Path, hub: Path, photograph) -> None:
+    from PIL import Image
+
+    Image.fromarray(photograph("coffee", 80, 96)).save(folder / "table.png")
+    quick = ("--engine", "diffusion", "--model", "flux2-klein", "--image-size", "64", "--steps", "2")
+    done = run("stylize", "content.png", "table.png", "table.png", "-o", "told.png", *quick, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["recipe"]["settings"]["prompt"]
+    assert "the other 2 images" in told
+    assert "flux2-klein-base: Apache-2.0" in run("info", "told.png").stdout
+    before = (folder / "told.png").read_bytes()
+    done = run("rerun", "told.png", "-o", "again.png")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "again.png").read_bytes() == before
+    done = run("plan", "content.png", "table.png", *quick)
+    assert done.returncode == 0, done.stderr
+    done = run("stylize", "content.png", "table.png", "-o", "no.png", *quick, "--ip-adapter-scale", "0.5")
+    assert done.returncode == 2
+    assert "ip_adapter_scale cannot be used with model flux2-klein" in done.stderr
+    assert not (folder / "no.png").exists()
+    assert "--model flux2-klein: 14.9 GiB of flux2-klein-base" in run("models", "list").stdout

@@ -44,7 +44,11 @@ class DiffusionSettings(PictureSettings):
         description="how the content is kept: free (its size alone, with the prompt), balanced (the picture it starts "
         "from and a ControlNet) or strict (besides, the content is a second reference)",
     )
-    prompt: str = Field("", max_length=2000, description="what is to be seen, in words")
+    prompt: str = Field(
+        "",
+        max_length=2000,
+        description="what is to be seen, in words; for flux2-klein what is to be done, in place of its own words",
+    )
     negative_prompt: str = Field("", max_length=2000, description="what is not to be seen, in words")
     guidance_scale: float | None = Field(
         None, ge=0, le=30, allow_inf_nan=False, description="how strongly prompt and style pull; by default the model's"
