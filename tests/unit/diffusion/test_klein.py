@@ -64,6 +64,11 @@ def own(hub: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(hub / tiny_hub.KLEIN, tmp_path / "mine"))
 
 
+def _request(steps: int = 2) -> EditRequest:
+    pictures = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return EditRequest(64, 64, "in ink", tuple(pictures), steps, 1.0, 3)
+
+
 def test_content_and_style_are_both_seen_and_the_seed_alone_decides_the_noise(pixels, content, style) -> None:
     first = pixels(seed=7)
     assert first.shape == (3, 48, 64)
@@ -140,6 +145,30 @@ def test_previews_lead_to_the_picture(paint) -> None:
     assert far[0] > far[1] > far[2] == 0
 
 
+def test_what_is_expected_after_the_last_step_is_what_came_of_it(hub: Path) -> None:
+    painter, told = KleinPainter(hub / tiny_hub.KLEIN, CPU, torch.float32, "whole"), []
+    painter.paint(_request(steps=3), lambda *each: told.append(each))
+    assert [step for step, _, _ in told] == [1, 2, 3]
+    assert_close(told[-1][2], told[-1][1], rtol=0, atol=1e-5)
+    assert float((told[0][2] - told[0][1]).abs().mean()) > 0.1
+
+
+def test_networks_leave_the_device_when_a_run_ends_by_an_exception(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers import Flux2KleinPipeline
+
+    freed = []
+    free = Flux2KleinPipeline.maybe_free_model_hooks
+    monkeypatch.setattr(Flux2KleinPipeline, "maybe_free_model_hooks", lambda self: (freed.append(self), free(self)))
+
+    def stop(*_: object) -> None:
+        raise impasto.Cancelled("enough")
+
+    painter = KleinPainter(hub / tiny_hub.KLEIN, CPU, torch.float32, "offload")
+    with pytest.raises(impasto.Cancelled, match="enough"):
+        painter.paint(_request(), stop)
+    assert len(freed) == 1
+
+
 def test_cancelled_or_stopped_run_leaves_the_model_as_it_was(paint, pixels) -> None:
     before = pixels()
     token = impasto.CancelToken()
@@ -161,6 +190,13 @@ def test_recipe_holds_what_was_told_and_paints_the_same_again(paint, content, st
     again = impasto.rerun(done.recipe, content, style)
     assert torch.equal(again.picture.pixels, done.picture.pixels)
     assert again.recipe == done.recipe
+
+
+@pytest.mark.parametrize("name", ["transformer/config.json", "tokenizer/chat_template.jinja", "vae/config.json"])
+def test_recipe_knows_another_model_by_every_file_that_counts(paint, own: Path, name: str) -> None:
+    before = paint(model=str(own), steps=0).recipe.weights.sha256
+    (own / name).write_text((own / name).read_text() + "\n")
+    assert paint(model=str(own), steps=0).recipe.weights.sha256 != before
 
 
 def test_own_words_are_told_in_place_of_the_default_ones(paint) -> None:
@@ -285,14 +321,12 @@ def test_folder_that_is_none_is_refused_before_anything_is_loaded(paint, own: Pa
 @pytest.mark.parametrize("rung", ["offload", "fp8", "groups"])
 def test_ways_to_spare_memory_paint_the_same(hub: Path, rung: Rung) -> None:
     """On the CPU too; fp8 rounds the weights."""
-    shown = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    request = EditRequest(64, 64, "in ink", tuple(shown), 2, 1.0, 3)
     pictures = []
     for kept in ("whole", rung):
         painter, told = KleinPainter(hub / tiny_hub.KLEIN, CPU, torch.float32, kept), []
         for _ in range(2):
             told.clear()
-            painter.paint(request, lambda _, latents, __, told=told: told.append(latents))
+            painter.paint(_request(), lambda _, latents, __, told=told: told.append(latents))
         pictures.append(painter.decode(told[-1], 64, 64))
     assert float((pictures[0] - pictures[1]).abs().mean()) < (0.1 if rung == "fp8" else 1e-6)
 
