@@ -12,7 +12,7 @@ from tests import tiny_hub
 from torch.testing import assert_close
 
 import impasto
-from impasto.engines.diffusion.loading import load_adapter, load_base
+from impasto.engines.diffusion.loading import computes_on, load_adapter, load_base
 from impasto.engines.diffusion.painter import Painter, Request
 from impasto.engines.diffusion.preflight import adapter_facts
 
@@ -229,3 +229,11 @@ def test_video_is_refused_with_the_engines_that_paint_one(content, style) -> Non
 
     with pytest.raises(impasto.SettingsError, match="does not paint videos; use engine fast or optimize"):
         load_engine("diffusion").frames(content, [style], {})
+
+
+def test_network_that_is_offloaded_computes_where_its_hook_brings_it() -> None:
+    from accelerate.hooks import CpuOffload, add_hook_to_module
+
+    network = torch.nn.Linear(2, 2)
+    assert computes_on(network) == torch.device("cpu")
+    assert computes_on(add_hook_to_module(network, CpuOffload(torch.device("meta")))) == torch.device("meta")

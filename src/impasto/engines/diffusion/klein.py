@@ -18,7 +18,7 @@ from PIL import Image
 
 from impasto.engines.diffusion.digests import digest_of_all
 from impasto.engines.diffusion.editing import LEAST_PX, MOST_PIXELS, MOST_TIMES
-from impasto.engines.diffusion.loading import load_editor
+from impasto.engines.diffusion.loading import computes_on, load_editor
 from impasto.engines.diffusion.painter import TILED_ABOVE, in_range, keep, keep_in_8_bits, leaving_no_trace, place
 from impasto.engines.diffusion.reference import shown
 from impasto.errors import SettingsError
@@ -121,11 +121,9 @@ class KleinPainter:
         Returns:
             ``(1, 3, h, w)`` float32 in [0, 1] on the CPU.
         """
-        from diffusers.utils.torch_utils import get_module_execution_device
-
         vae = self._base.vae
         rows, columns = height // self.multiple, width // self.multiple
-        latents = latents.to(get_module_execution_device(vae), vae.dtype)
+        latents = latents.to(computes_on(vae), vae.dtype)
         grid = latents.mT.reshape(latents.shape[0], -1, rows, columns)
         mean, variance = (each.to(grid).view(1, -1, 1, 1) for each in (vae.bn.running_mean, vae.bn.running_var))
         grid = grid * torch.sqrt(variance + vae.config.batch_norm_eps) + mean

@@ -104,6 +104,13 @@ def load_editor(folder: Path, dtype: torch.dtype) -> Any:
     return _loaded(Flux2KleinPipeline, folder, dtype=dtype)
 
 
+def computes_on(network: Any) -> torch.device:
+    """Where a network computes: with offloading that is not where its weights lie between two runs."""
+    from diffusers.utils.torch_utils import get_module_execution_device
+
+    return torch.device(get_module_execution_device(network))
+
+
 def load_control(folder: Path, dtype: torch.dtype) -> Any:
     """A ControlNet that was checked before."""
     from diffusers import ControlNetModel

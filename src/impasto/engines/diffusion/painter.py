@@ -17,6 +17,7 @@ from torch import Tensor
 
 from impasto.engines.diffusion.loading import (
     STYLE,
+    computes_on,
     load_adapter,
     load_base,
     load_control,
@@ -248,7 +249,7 @@ class Painter:
         tiled = latents.shape[-1] * latents.shape[-2] * self.multiple**2 > TILED_ABOVE or self._rung != "whole"
         (vae.enable_tiling if tiled else vae.disable_tiling)()
         try:
-            decoded = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
+            decoded = vae.decode(latents.to(computes_on(vae), vae.dtype) / vae.config.scaling_factor).sample
         finally:
             if upcast:
                 vae.to(torch.float16)
