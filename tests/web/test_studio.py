@@ -302,11 +302,16 @@ def test_nobody_is_shut_out(studio: Studio, result: str, path: str) -> None:
     studio.page.ask("Emulation.clearDeviceMetricsOverride")
 
 
-def test_region_is_brushed_by_keys_alone(studio: Studio) -> None:
+def open_regions(studio: Studio) -> None:
+    """With a photo under the brush, to be painted as a mosaic elsewhere."""
     studio.go(f"/?{typed(QUICK)}&style=mosaic")
     studio.drop("drop-zone.photo", studio.folder / "photo.png")
     studio.page.until("document.querySelector('mask-painter img').naturalWidth > 0")
     studio.page.value("document.querySelector('#regions').open = true")
+
+
+def test_region_is_brushed_by_keys_alone(studio: Studio) -> None:
+    open_regions(studio)
     studio.page.value("document.querySelector('mask-painter canvas').focus()")
 
     def press(key: str, *, shift: bool = False) -> None:
@@ -337,10 +342,7 @@ def test_region_is_brushed_by_keys_alone(studio: Studio) -> None:
 
 
 def test_brushed_region_takes_its_own_style(studio: Studio) -> None:
-    studio.go(f"/?{typed(QUICK)}&style=mosaic")
-    studio.drop("drop-zone.photo", studio.folder / "photo.png")
-    studio.page.until("document.querySelector('mask-painter img').naturalWidth > 0")
-    studio.page.value("document.querySelector('#regions').open = true")
+    open_regions(studio)
     studio.page.value("document.querySelector('mask-painter').scrollIntoView({block: 'center'})")
     studio.page.value("document.querySelector('mask-painter .with').value = 'woodcut_waves'")
     box = studio.box("mask-painter canvas")

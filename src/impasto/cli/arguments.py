@@ -1,7 +1,7 @@
 """Arguments and options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,6 +12,12 @@ OUTPUT_PANEL: Final = "Output"
 
 #: The panel of ``--help`` for the pictures that go in.
 INPUT_PANEL: Final = "Regions"
+
+
+def output_option(metavar: str, help: str) -> Any:  # noqa: A002 — typer's own word
+    """``-o``, ``--output`` of a verb that writes a file or a folder."""
+    return typer.Option("-o", "--output", metavar=metavar, show_default=False, rich_help_panel=OUTPUT_PANEL, help=help)
+
 
 #: A file with a recipe inside.
 Painted = Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="a picture that impasto wrote")]

@@ -3,21 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, Json, Painted, Quiet, StyleFiles
+from impasto.cli.arguments import ContentFile, Json, Painted, Quiet, StyleFiles, output_option
 from impasto.cli.terminal import print_json, printable, say
 
 _Output = Annotated[
     Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=OUTPUT_PANEL,
-        help="where the page goes; by default FILE's name with .html",
-    ),
+    output_option("FILE", "where the page goes; by default FILE's name with .html"),
 ]
 
 

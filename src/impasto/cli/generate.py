@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, FileQuality, Json, Quiet
+from impasto.cli.arguments import FileQuality, Json, Quiet, output_option
 from impasto.cli.options import given_settings, with_settings
 from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
@@ -32,14 +32,7 @@ _Prompt = Annotated[
 _Side = Annotated[int | None, typer.Option(metavar="PX", min=16, max=4096, show_default=False)]
 _Output = Annotated[
     Path,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=OUTPUT_PANEL,
-        help="where the picture goes",
-    ),
+    output_option("FILE", "where the picture goes"),
 ]
 
 

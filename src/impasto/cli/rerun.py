@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, ContentFile, FileQuality, Json, Painted, Quiet, StyleFiles
+from impasto.cli.arguments import ContentFile, FileQuality, Json, Painted, Quiet, StyleFiles, output_option
 from impasto.cli.inputs import refuse_overwriting
 from impasto.cli.progress import show_plan
 from impasto.cli.run import Run, summary
@@ -57,14 +57,7 @@ _Lora = Annotated[
 ]
 _Output = Annotated[
     Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=OUTPUT_PANEL,
-        help="where it goes; by default FILE's name with -rerun before the extension",
-    ),
+    output_option("FILE", "where it goes; by default FILE's name with -rerun before the extension"),
 ]
 
 

@@ -18,6 +18,7 @@ from impasto.cli.arguments import (
     Regions,
     Sign,
     Styles,
+    output_option,
 )
 from impasto.cli.options import with_settings
 from impasto.cli.progress import show_plan
@@ -34,14 +35,7 @@ if TYPE_CHECKING:
 
 _Output = Annotated[
     Path,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=OUTPUT_PANEL,
-        help="where the picture goes; the extension decides the format; a file of that name is replaced",
-    ),
+    output_option("FILE", "where the picture goes; the extension decides the format; a file of that name is replaced"),
 ]
 _Metadata = Annotated[
     Literal["full", "minimal", "none"],

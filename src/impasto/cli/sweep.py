@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Content, Gates, Json, Quiet
+from impasto.cli.arguments import Content, Gates, Json, Quiet, output_option
 from impasto.cli.options import given_settings, with_settings
 from impasto.cli.progress import progress_on_stderr
 from impasto.cli.run import handle_signals
@@ -35,13 +35,8 @@ _Vary = Annotated[
 ]
 _Folder = Annotated[
     Path,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="DIR",
-        show_default=False,
-        rich_help_panel=OUTPUT_PANEL,
-        help="a folder for the pictures, sweep.html and sweep.csv; what is there already of the same sweep is kept",
+    output_option(
+        "DIR", "a folder for the pictures, sweep.html and sweep.csv; what is there already of the same sweep is kept"
     ),
 ]
 

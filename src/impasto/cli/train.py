@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from impasto.cli.arguments import OUTPUT_PANEL, Json, Quiet
+from impasto.cli.arguments import OUTPUT_PANEL, Json, Quiet, output_option
 from impasto.cli.options import given_settings, with_settings
 from impasto.cli.progress import Count, counts_on_stderr, duration
 from impasto.cli.run import handle_signals
@@ -92,14 +92,7 @@ _Start = Annotated[
 
 _StyleFolder = Annotated[
     Path,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="DIR",
-        show_default=False,
-        rich_help_panel=OUTPUT_PANEL,
-        help="the style's folder; a style that lies there is replaced",
-    ),
+    output_option("DIR", "the style's folder; a style that lies there is replaced"),
 ]
 
 
@@ -113,14 +106,7 @@ def any_style(
     start: _Start = None,
     output: Annotated[
         Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            show_default=False,
-            rich_help_panel=OUTPUT_PANEL,
-            help="the model's file, .safetensors; its card, .md, is written beside it",
-        ),
+        output_option("FILE", "the model's file, .safetensors; its card, .md, is written beside it"),
     ],
     workdir: Workdir = None,
     ray: Ray = None,

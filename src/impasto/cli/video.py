@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli.arguments import INPUT_PANEL, OUTPUT_PANEL, Json, Quiet
+from impasto.cli.arguments import INPUT_PANEL, OUTPUT_PANEL, Json, Quiet, output_option
 from impasto.cli.inputs import refuse_overwriting
 from impasto.cli.options import given_settings, with_settings
 from impasto.cli.progress import Count, counts_on_stderr, duration
@@ -78,13 +78,8 @@ def video(
     region: _Regions = None,
     output: Annotated[
         Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            show_default=False,
-            rich_help_panel=OUTPUT_PANEL,
-            help="the video to write: .mp4, .mov, .mkv, .webm, .gif, .webp, or a folder for numbered pictures",
+        output_option(
+            "FILE", "the video to write: .mp4, .mov, .mkv, .webm, .gif, .webp, or a folder for numbered pictures"
         ),
     ],
     workdir: Annotated[

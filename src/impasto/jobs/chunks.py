@@ -22,7 +22,6 @@ from impasto.images import Picture, fit_size, resize, write
 from impasto.jobs.job import ASSET
 from impasto.progress import Cancelled, CancelToken
 from impasto.provenance.safety import why_unsafe
-from impasto.vgg.precision import release_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -226,7 +225,6 @@ def alone_with(
     try:
         return run()
     finally:
-        release_memory()  # the next job has another shape
         lock.release()
 
 

@@ -137,6 +137,8 @@ class Worker:
 
     def _work(self, ticket: str) -> str:
         """What a ticket is for: claim a job and do it. Begun again after a crash, it knows the steps that were done."""
+        from impasto.vgg.precision import release_memory
+
         with self._at_work:  # a job that was taken up again, and one from the queue, may come at once
             if self._leaving.is_set():
                 self._put_down()
@@ -160,6 +162,7 @@ class Worker:
                         self._put_down()
                     is_over = DBOS.run_step({"name": "chunk"}, self._chunk, job_id, number, ticket)
                     number += 1
+            release_memory()  # the next job has another shape
             with _database_or_end(), self._jobs.engine.begin() as connection:
                 self._jobs.call_next(connection)
         return "over"

@@ -22,7 +22,13 @@ def _tiny_models(hub: Path) -> None:
 
 
 @pytest.fixture
-def paint(content, style) -> Callable[..., impasto.Stylization]:
+def quick() -> dict[str, Any]:
+    """Settings of :func:`paint` that a test does not give; a module may have its own."""
+    return QUICK
+
+
+@pytest.fixture
+def paint(content, style, quick) -> Callable[..., impasto.Stylization]:
     """``impasto.stylize`` with engine diffusion and quick settings, which a test may change."""
 
     def call(picture: Any = None, look: Any = None, **settings: Any) -> impasto.Stylization:
@@ -30,7 +36,7 @@ def paint(content, style) -> Callable[..., impasto.Stylization]:
             content if picture is None else picture,
             style if look is None else look,
             engine="diffusion",
-            **{**QUICK, **settings},
+            **{**quick, **settings},
         )
 
     return call

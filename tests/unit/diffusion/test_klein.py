@@ -23,8 +23,6 @@ from impasto.engines.diffusion.preflight import check_base
 from impasto.vgg import Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from impasto.engines.diffusion.cost import Rung
 
 CPU = torch.device("cpu")
@@ -38,24 +36,8 @@ def style(photograph) -> np.ndarray:
 
 
 @pytest.fixture
-def paint(content, style) -> Callable[..., impasto.Stylization]:
-    """``impasto.stylize`` with the model and quick settings, which a test may change."""
-
-    def call(picture: Any = None, look: Any = None, **settings: Any) -> impasto.Stylization:
-        return impasto.stylize(
-            content if picture is None else picture,
-            style if look is None else look,
-            engine="diffusion",
-            **{**QUICK, **settings},
-        )
-
-    return call
-
-
-@pytest.fixture
-def pixels(paint) -> Callable[..., torch.Tensor]:
-    """The same, its pixels alone."""
-    return lambda *pictures, **settings: paint(*pictures, **settings).picture.pixels
+def quick() -> dict[str, Any]:
+    return QUICK
 
 
 @pytest.fixture

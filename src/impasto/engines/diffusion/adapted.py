@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from impasto.engines.diffusion.painter import OnStep, Painter
+    from impasto.engines.diffusion.painter import Painter
     from impasto.engines.diffusion.painting import Task
+    from impasto.engines.diffusion.pipelines import OnStep
     from impasto.engines.diffusion.preflight import AdapterFacts
 
 #: How strongly the content acts as the second reference of preserve=strict, in all blocks.

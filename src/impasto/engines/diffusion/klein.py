@@ -19,7 +19,8 @@ from PIL import Image
 from impasto.engines.diffusion.digests import digest_of_all
 from impasto.engines.diffusion.editing import LEAST_PX, MOST_PIXELS, MOST_TIMES
 from impasto.engines.diffusion.loading import computes_on, load_editor
-from impasto.engines.diffusion.painter import TILED_ABOVE, in_range, keep, keep_in_8_bits, leaving_no_trace, place
+from impasto.engines.diffusion.painter import TILED_ABOVE, in_range, keep, keep_in_8_bits, leaving_no_trace
+from impasto.engines.diffusion.pipelines import place, run_pipeline
 from impasto.engines.diffusion.reference import shown
 from impasto.errors import SettingsError
 from impasto.images import resize
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from impasto.engines.diffusion.cost import Rung
-    from impasto.engines.diffusion.painter import OnStep
     from impasto.engines.diffusion.painting import Task
+    from impasto.engines.diffusion.pipelines import OnStep
 
 
 @dataclass(frozen=True)
@@ -90,29 +91,18 @@ class KleinPainter:
         Raises:
             Whatever ``on_step`` raises; the networks are then as before.
         """
-        pipeline = self._pipeline()
-        expected: list[Tensor] = []
-        _listen(pipeline.scheduler, expected)
-
-        def after_step(_: Any, index: int, __: Any, values: dict[str, Any]) -> dict[str, Any]:
-            on_step(index + 1, values["latents"], expected[-1])
-            return {}
-
-        try:
-            pipeline(
-                image=[_picture(pixels) for pixels in request.pictures],
-                prompt=request.prompt,
-                height=request.height,
-                width=request.width,
-                num_inference_steps=request.steps,
-                guidance_scale=request.guidance_scale,
-                generator=torch.Generator().manual_seed(request.seed),  # of the CPU: the same on every device
-                callback_on_step_end=after_step,
-                callback_on_step_end_tensor_inputs=["latents"],
-                output_type="latent",
-            )
-        finally:
-            pipeline.maybe_free_model_hooks()
+        run_pipeline(
+            self._pipeline(),
+            _listen,
+            on_step,
+            request.seed,
+            image=[_picture(pixels) for pixels in request.pictures],
+            prompt=request.prompt,
+            height=request.height,
+            width=request.width,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance_scale,
+        )
 
     @torch.no_grad()
     def decode(self, latents: Tensor, height: int, width: int) -> Tensor:

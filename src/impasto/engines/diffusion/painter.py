@@ -27,6 +27,7 @@ from impasto.engines.diffusion.loading import (
     merge_lora,
     require_diffusers,
 )
+from impasto.engines.diffusion.pipelines import place, run_pipeline
 from impasto.engines.diffusion.preflight import check_fit
 from impasto.errors import SettingsError
 
@@ -35,11 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from impasto.engines.diffusion.cost import Rung
+    from impasto.engines.diffusion.pipelines import OnStep
     from impasto.engines.diffusion.preflight import AdapterFacts
     from impasto.engines.diffusion.registry import Family
 
-    #: Called after each step with its number from 1, the latents, and what the picture is expected to become.
-    OnStep = Callable[[int, Tensor, Tensor], None]
 
 _Loaded = TypeVar("_Loaded")
 
@@ -197,13 +197,6 @@ class Painter:
         """
         pipeline = self._pipeline(request, control)
         guided = request.guidance_scale > 1
-        expected: list[Tensor] = []
-        _listen(pipeline.scheduler, expected)
-
-        def after_step(_: Any, index: int, __: Any, values: dict[str, Any]) -> dict[str, Any]:
-            on_step(index + 1, values["latents"], expected[-1])
-            return {}
-
         options: dict[str, Any] = {}
         if request.masks is not None:
             options["cross_attention_kwargs"] = {
@@ -221,23 +214,18 @@ class Painter:
                 (each if guided else each[1:]).to(self.device, self.dtype) for each in request.embeds
             ]
             self._set_scales(request.scales)
-        try:
-            result = pipeline(
-                prompt=request.prompt,
-                # Left out it is zeros in SDXL; an empty text would be read.
-                negative_prompt=request.negative_prompt or None,
-                num_inference_steps=request.timetable,
-                guidance_scale=request.guidance_scale,
-                generator=torch.Generator().manual_seed(request.seed),  # of the CPU: the same on every device
-                callback_on_step_end=after_step,
-                callback_on_step_end_tensor_inputs=["latents"],
-                output_type="latent",
-                **options,
-            )
-        finally:
-            pipeline.maybe_free_model_hooks()
-        latents: Tensor = result.images
-        return latents
+        return run_pipeline(
+            pipeline,
+            _listen,
+            on_step,
+            request.seed,
+            prompt=request.prompt,
+            # Left out it is zeros in SDXL; an empty text would be read.
+            negative_prompt=request.negative_prompt or None,
+            num_inference_steps=request.timetable,
+            guidance_scale=request.guidance_scale,
+            **options,
+        )
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -351,16 +339,6 @@ def forget() -> None:
         _kept.clear()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def place(pipeline: Any, device: torch.device, rung: Rung) -> None:
-    """Have a pipeline's networks come to the device as the rung says; after everything is loaded."""
-    if rung in ("offload", "fp8"):
-        pipeline.enable_model_cpu_offload(device=device)
-    elif rung == "groups":
-        pipeline.enable_group_offload(onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda")
-    elif rung == "sequential":
-        pipeline.enable_sequential_cpu_offload(device=device)
 
 
 def _listen(scheduler: Any, expected: list[Tensor]) -> None:

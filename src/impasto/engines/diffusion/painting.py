@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from impasto.engines.coloring import Coloring
-    from impasto.engines.diffusion.painter import OnStep
+    from impasto.engines.diffusion.pipelines import OnStep
     from impasto.engines.diffusion.plan import Plan
     from impasto.engines.diffusion.sources import Sources
     from impasto.engines.parts import Part
