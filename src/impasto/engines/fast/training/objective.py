@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.losses import Moments, moments
+from impasto.losses import Moments, blend_moments, moments
 from impasto.vgg import VGG19, activations
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ class Objective:
     @torch.no_grad()
     def style_targets(self, pictures: Tensor) -> list[StyleTarget]:
         """What ``(b, 3, n, n)`` styles ask for, one target each, in half precision."""
-        targets = []
-        for found in self._moments(pictures):
-            parts = [(m.mean, _deviation(m), m.covariance) for m in found]
-            targets.append(
-                StyleTarget(*(tuple(t.to(torch.bfloat16) for t in kind) for kind in zip(*parts, strict=True)))
-            )
-        return targets
+        return [_style_target(found) for found in self._moments(pictures)]
+
+    @torch.no_grad()
+    def style_target(self, pictures: Sequence[Tensor]) -> StyleTarget:
+        """What one style asks for that some whole pictures ``(1, 3, h, w)`` share: the moments over all of them."""
+        found = [self._moments(picture)[0] for picture in pictures]
+        return _style_target([blend_moments(layer, [1.0] * len(layer)) for layer in zip(*found, strict=True)])
 
     @torch.no_grad()
     def content_targets(self, pictures: Tensor) -> list[ContentTarget]:
@@ -123,6 +123,12 @@ class Objective:
         coarse = activations(self._net, F.avg_pool2d(pictures, 2), _COARSE)
         layers = [*fine.values(), *coarse.values()]
         return [[moments(layer[index : index + 1]) for layer in layers] for index in range(len(pictures))]
+
+
+def _style_target(found: Sequence[Moments]) -> StyleTarget:
+    """What moments ask for, layer by layer."""
+    parts = [(m.mean, _deviation(m), m.covariance) for m in found]
+    return StyleTarget(*(tuple(t.to(torch.bfloat16) for t in kind) for kind in zip(*parts, strict=True)))
 
 
 def lattice(pictures: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from impasto.engines.fast.training.parallel import Ranks, ranks
 from impasto.engines.fast.training.samples import Samples
 from impasto.engines.fast.training.trainer import Trainer
 from impasto.errors import ImageTooSmallError, SettingsError
-from impasto.images import fill_transparent, read
+from impasto.images import fill_transparent, read, resize
 from impasto.vgg import choose_precision, load_network
 
 if TYPE_CHECKING:
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from impasto.engines.fast.training.trainer import OnTrainingProgress
+    from impasto.images import Picture
     from impasto.progress import CancelToken
     from impasto.settings import AnyStyleTraining, OneStyleTraining, TrainSettings
 
 #: Contents down and styles across of a preview.
 _PREVIEW: Final = (3, 4)
-#: Crops of each picture of one style; they vary in size by so much.
-_ONE_STYLE_VARIANTS: Final = 48
-_ONE_STYLE_SPREAD: Final = (0.8, 1.25)
 #: Shorter side at which a style's strokes are as large as those that the shipped network learned from.
 _ONE_STYLE_PX: Final = 288
 
@@ -137,12 +135,10 @@ def train_one_style(
                 "each side; use a larger picture or a smaller size"
             )
     contents = Collection.find(photos, _photo_crops(settings), seed=settings.seed, leave_out=leave_out)
-    # Larger strokes: the style is looked at enlarged, so a crop shows less of it.
-    shorter = sum(min(picture.height, picture.width) for picture in pictures) / len(pictures)
-    zoom = max(1.0, shorter / _ONE_STYLE_PX / settings.style_scale)
-    low, high = (max(1.0, zoom * factor) for factor in _ONE_STYLE_SPREAD)
-    crops = Crops(settings.size, (low, high), _ONE_STYLE_VARIANTS)
-    own = Collection.find([str(style) for style in styles], crops, seed=settings.seed + 1)
+    own = Collection.find([str(style) for style in styles], Crops(settings.size), seed=settings.seed + 1)
+    # Whole pictures, as the finished network is asked for: crops differ in colour, and the mean of what they ask for,
+    # each a share of its own, is darker than the style.
+    whole = [_reduced(picture, _ONE_STYLE_PX * settings.style_scale) for picture in pictures]
     shipped = load_model()
     assert shipped.encoder is not None  # noqa: S101 — the shipped one has it
     net = _fresh(settings.seed)[0] if settings.trains == "scratch" else copy.deepcopy(shipped.net)
@@ -150,7 +146,13 @@ def train_one_style(
     codes = [predictor.code(fill_transparent(picture), scale=settings.style_scale) for picture in pictures]
     painter = Painter(net.requires_grad_(settings.trains != "code"), Code(blended(codes, [1.0] * len(codes))))
     about = {"kind": "one-style", "start": None if settings.trains == "scratch" else shipped.sha256}
-    return _train(painter, contents, own, settings, 0.0, about, workdir, on_progress, cancel)
+    return _train(painter, contents, own, settings, 0.0, about, workdir, on_progress, cancel, whole)
+
+
+def _reduced(picture: Picture, shorter: float) -> torch.Tensor:
+    """``(1, 3, h, w)``, reduced to a shorter side where it is larger."""
+    factor = min(1.0, shorter / min(picture.height, picture.width))
+    return resize(fill_transparent(picture), round(picture.height * factor), round(picture.width * factor))
 
 
 def _photo_crops(settings: TrainSettings) -> Crops:
@@ -176,13 +178,18 @@ def _train(
     workdir: Path,
     on_progress: OnTrainingProgress | None,
     cancel: CancelToken,
+    whole_styles: Sequence[torch.Tensor] = (),
 ) -> TrainedModel:
-    """Run a training to its end."""
+    """Run a training to its end; ``whole_styles`` are pictures of the one style, if it is one."""
     with ranks() as together:
         precision = choose_precision(settings.device, settings.dtype)
         network = load_network(deepest=DEEPEST, device=precision.device, dtype=precision.dtype)
         objective = Objective(network.net, settings)
-        samples = Samples(contents, styles, objective, seed=settings.seed, cache_mb=settings.cache_mb)
+        moved = [picture.to(precision.device) for picture in whole_styles]
+        target = objective.style_target(moved) if moved else None
+        samples = Samples(
+            contents, styles, objective, seed=settings.seed, cache_mb=settings.cache_mb, style_target=target
+        )
         trainer = Trainer(painter, samples, objective, settings, precision, identity=identity, ranks=together)
         shown = samples.batch(-1, max(_PREVIEW), 0)
         down, across = _PREVIEW if identity else (_PREVIEW[1], 1)

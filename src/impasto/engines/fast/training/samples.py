@@ -42,13 +42,25 @@ class Samples:
         objective: finds the targets.
         seed: of what is drawn.
         cache_mb: MiB that crops and targets may take; beyond it they are computed each time.
+        style_target: what every crop of ``paintings`` asks for; None: what is found in it.
     """
 
     def __init__(
-        self, photos: Collection, paintings: Collection, objective: Objective, *, seed: int, cache_mb: float
+        self,
+        photos: Collection,
+        paintings: Collection,
+        objective: Objective,
+        *,
+        seed: int,
+        cache_mb: float,
+        style_target: StyleTarget | None = None,
     ) -> None:
+        def given(crops: Tensor) -> list[StyleTarget]:
+            assert style_target is not None  # noqa: S101 — used only where there is one
+            return [style_target] * len(crops)
+
         self._photos = _Shelf(photos, objective.content_targets, cache_mb / 2)
-        self._paintings = _Shelf(paintings, objective.style_targets, cache_mb / 2)
+        self._paintings = _Shelf(paintings, objective.style_targets if style_target is None else given, cache_mb / 2)
         self._seed = seed
 
     def batch(self, step: int, painted: int, kept: int) -> Batch:
