@@ -1,7 +1,7 @@
 // The page: what is shown and asked for. All computing is worker.js's.
 
 const $ = (id) => document.getElementById(id);
-const STYLE_PX = 256;    // shorter side at which styles are looked at, as in Python
+const STYLE_PX = 320;    // shorter side at which styles are looked at, as in Python
 const SMALLEST_PX = 36;  // of the transfer graph
 const FADE = 0.2;        // at a smaller strength the painted picture fades into the photo, as in Python
 const OWN_EVERY_MS = 1000;

@@ -15,8 +15,10 @@ from impasto.engines.fast.model import load_model, save_model
 from impasto.engines.fast.training import contents as module
 from impasto.engines.fast.training.collection import Collection, Crops
 from impasto.engines.fast.training.contents import make_contents
+from impasto.engines.fast.training.objective import Objective
 from impasto.engines.fast.training.report import model_card, write_losses
 from impasto.engines.fast.training.run import train_any_style, train_one_style
+from impasto.engines.fast.training.samples import Samples
 from impasto.errors import ImageTooSmallError, InputError, OutputError, SettingsError
 from impasto.images import Picture, read, write
 from impasto.progress import CancelToken
@@ -24,6 +26,7 @@ from impasto.settings import AnyStyleTraining, OneStyleTraining
 
 if TYPE_CHECKING:
     from impasto.engines.fast.training.run import TrainedModel
+    from impasto.vgg import VGG19
 
 TINY = {"steps": 2, "batch": 2, "size": 64, "device": "cpu", "dtype": "float32", "stability_weight": 0}
 
@@ -87,6 +90,17 @@ def test_code_alone_leaves_the_network_and_all_changes_it(pictures: Path, tmp_pa
         same = [torch.equal(a, b) for a, b in zip(found.net.parameters(), shipped.net.parameters(), strict=True)]
         assert all(same) if trains == "code" else not any(same)
         assert found.encoder is None
+
+
+def test_every_crop_asks_for_the_whole_style_if_one_is_given(pictures: Path, net: VGG19) -> None:
+    objective = Objective(net, OneStyleTraining.of())
+    target = objective.style_target([picture(64, 96, 7)])
+    photos, style = (Collection.find([str(pictures / kind)], Crops(64), seed=0) for kind in ("photos", "paintings"))
+    given = Samples(photos, style, objective, seed=0, cache_mb=8, style_target=target).batch(0, 3, 0)
+    assert all(found is target for found in given.style_targets)
+    own = Samples(photos, style, objective, seed=0, cache_mb=8).batch(0, 3, 0)
+    assert torch.equal(given.styles, own.styles)
+    assert not any(torch.equal(found.means[0], target.means[0]) for found in own.style_targets)
 
 
 def test_folder_without_pictures_is_refused(pictures: Path, tmp_path: Path) -> None:

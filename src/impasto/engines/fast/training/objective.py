@@ -2,7 +2,9 @@
 
 Per style, every layer's distance is divided by the style's own statistics, so that one weight serves calm and loud
 styles alike (Cheng, Liang, Tan, Shen, "Style-Aware Normalized Loss for Improving Arbitrary Style Transfer", CVPR 2021,
-eq. 6). Shapes are compared after instance normalisation, which takes colour and contrast out of them.
+eq. 6). Means and deviations count by their distance, not by its square: a square hardly presses on a layer that is
+nearly met, such as relu1_1, which knows the picture's colour. Shapes are compared after instance normalisation, which
+takes colour and contrast out of them.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _RIDGE: Final = 1e-4
 
 #: What the style's two parts count against each other: means and deviations at six layers, and how channels go
 #: together there, which is strokes rather than colours.
-_STATISTICS: Final = 1.2
+_STATISTICS: Final = 0.5
 _COVARIANCE: Final = 1.6
 #: Colours stay between black and white.
 _RANGE: Final = 10.0
@@ -150,8 +152,8 @@ def _shapes(fine: Mapping[str, Tensor], coarse: Mapping[str, Tensor]) -> list[Te
 
 
 def _share(found: Tensor, wanted: Tensor) -> Tensor:
-    """Squared distance as a share of what is wanted."""
-    return (found - wanted).square().sum() / wanted.square().sum().clamp_min(_RIDGE)
+    """Distance as a share of what is wanted."""
+    return ((found - wanted).square().sum() / wanted.square().sum().clamp_min(_RIDGE) + _RIDGE).sqrt()
 
 
 def _deviation(found: Moments) -> Tensor:

@@ -86,7 +86,7 @@ def train_any_style(
         OutputError: a checkpoint cannot be written.
     """
     contents = Collection.find(photos, _photo_crops(settings), seed=settings.seed, leave_out=leave_out)
-    crops = Crops(settings.size, (1.0, 1.9), variants=4, recolor=0.25)
+    crops = Crops(settings.size, (1.0, 1.6), variants=4, recolor=0.25)
     styles = Collection.find(paintings, crops, seed=settings.seed + 1, leave_out=leave_out)
     begun: str | None = None
     if start is None:
