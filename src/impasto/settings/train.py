@@ -38,7 +38,7 @@ class TrainSettings(Settings):
 
 
 class AnyStyleTraining(TrainSettings):
-    """Training a network for any style; the shipped one has these defaults."""
+    """Training a network for any style; what the shipped one was trained with says its model card."""
 
     identity_weight: Weight = Field(1.0, description="how much a picture in its own style stays as it is")
 
@@ -46,7 +46,7 @@ class AnyStyleTraining(TrainSettings):
 class OneStyleTraining(TrainSettings):
     """Training a network for one style."""
 
-    steps: int = Field(400, ge=1, le=10_000_000, description="steps of the whole training")
+    steps: int = Field(320, ge=1, le=10_000_000, description="steps of the whole training")
     cache_mb: int = Field(2048, ge=0, le=2**20, description=TrainSettings.model_fields["cache_mb"].description)
     content_weight: Weight = Field(0.3, description="how strongly the photo's shapes are held on to")
     trains: Literal["code", "all", "scratch"] = Field(
