@@ -48,7 +48,6 @@ class OneStyleTraining(TrainSettings):
 
     steps: int = Field(320, ge=1, le=10_000_000, description="steps of the whole training")
     cache_mb: int = Field(2048, ge=0, le=2**20, description=TrainSettings.model_fields["cache_mb"].description)
-    content_weight: Weight = Field(0.3, description="how strongly the photo's shapes are held on to")
     trains: Literal["code", "all", "scratch"] = Field(
         "all",
         description="code (the style's code only, on the shipped network), all (its weights too) or scratch (a new "

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from impasto.engines.fast.training.trainer import OnTrainingProgress
-    from impasto.images import Picture
     from impasto.progress import CancelToken
     from impasto.settings import AnyStyleTraining, OneStyleTraining, TrainSettings
 
@@ -138,21 +137,23 @@ def train_one_style(
     own = Collection.find([str(style) for style in styles], Crops(settings.size), seed=settings.seed + 1)
     # Whole pictures, as the finished network is asked for: crops differ in colour, and the mean of what they ask for,
     # each a share of its own, is darker than the style.
-    whole = [_reduced(picture, _ONE_STYLE_PX * settings.style_scale) for picture in pictures]
+    filled = [fill_transparent(picture) for picture in pictures]
+    whole = [_reduced(pixels, _ONE_STYLE_PX * settings.style_scale) for pixels in filled]
     shipped = load_model()
     assert shipped.encoder is not None  # noqa: S101 — the shipped one has it
     net = _fresh(settings.seed)[0] if settings.trains == "scratch" else copy.deepcopy(shipped.net)
     predictor = TorchPainter(shipped.net, shipped.encoder, torch.device("cpu"), torch.float32)
-    codes = [predictor.code(fill_transparent(picture), scale=settings.style_scale) for picture in pictures]
+    codes = [predictor.code(pixels, scale=settings.style_scale) for pixels in filled]
     painter = Painter(net.requires_grad_(settings.trains != "code"), Code(blended(codes, [1.0] * len(codes))))
     about = {"kind": "one-style", "start": None if settings.trains == "scratch" else shipped.sha256}
     return _train(painter, contents, own, settings, 0.0, about, workdir, on_progress, cancel, whole)
 
 
-def _reduced(picture: Picture, shorter: float) -> torch.Tensor:
+def _reduced(pixels: torch.Tensor, shorter: float) -> torch.Tensor:
     """``(1, 3, h, w)``, reduced to a shorter side where it is larger."""
-    factor = min(1.0, shorter / min(picture.height, picture.width))
-    return resize(fill_transparent(picture), round(picture.height * factor), round(picture.width * factor))
+    height, width = pixels.shape[-2:]
+    factor = min(1.0, shorter / min(height, width))
+    return resize(pixels, round(height * factor), round(width * factor))
 
 
 def _photo_crops(settings: TrainSettings) -> Crops:

@@ -55,12 +55,9 @@ class Samples:
         cache_mb: float,
         style_target: StyleTarget | None = None,
     ) -> None:
-        def given(crops: Tensor) -> list[StyleTarget]:
-            assert style_target is not None  # noqa: S101 — used only where there is one
-            return [style_target] * len(crops)
-
+        asked = objective.style_targets if style_target is None else lambda crops: [style_target] * len(crops)
         self._photos = _Shelf(photos, objective.content_targets, cache_mb / 2)
-        self._paintings = _Shelf(paintings, objective.style_targets if style_target is None else given, cache_mb / 2)
+        self._paintings = _Shelf(paintings, asked, cache_mb / 2)
         self._seed = seed
 
     def batch(self, step: int, painted: int, kept: int) -> Batch:
